@@ -1,0 +1,1 @@
+"""EPU folders: watch, settle, parse, resolve, report."""

@@ -1,0 +1,1 @@
+"""Prefect blocks: connections and credentials, no workflow."""

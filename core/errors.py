@@ -1,0 +1,118 @@
+"""Every exception of our own, in one tree.
+
+AthanorError
+├── ConfigurationError        the person who starts us must change something
+│   ├── StorageUnavailable    database or folder cannot be used
+│   └── PortTaken
+├── BadInput                  what came from outside can never be processed
+│   ├── MessageRejected
+│   └── ManifestUnreadable
+│       └── ManifestIncomplete   … yet: worth reading again later
+├── NotFound
+├── UnknownParent             refers to something that is not known yet
+├── LeaseLost                 another worker has taken this work over
+└── AthenaError               the decision service did not do what we asked
+    ├── AthenaUnavailable     nothing was done: safe to send again
+    ├── AthenaOutcomeUnknown  it may have been done: ask before sending again
+    ├── AthenaRejected        400: our request is wrong
+    ├── AthenaNotFound        404
+    └── AthenaConflict        409
+"""
+
+from collections.abc import Sequence
+
+
+class AthanorError(Exception):
+    """Something that Athanor knows how to name went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+
+class ConfigurationError(AthanorError):
+    """A setting is missing or wrong."""
+
+
+class StorageUnavailable(ConfigurationError):
+    """The database or a folder of Athanor's cannot be used."""
+
+
+class PortTaken(ConfigurationError):
+    """A port that Athanor needs is already in use."""
+
+    def __init__(self, port: int, what: str, setting: str) -> None:
+        self.port = port
+        super().__init__(
+            f"Port {port} for the {what} is already in use. "
+            f"Stop what uses it, or choose another with {setting}."
+        )
+
+
+class BadInput(AthanorError):
+    """What came from outside can never be processed."""
+
+
+class MessageRejected(BadInput):
+    """A message does not have the form that its kind asks for."""
+
+    def __init__(self, message: str, *, fields: Sequence[str] = ()) -> None:
+        self.fields = tuple(fields)
+        super().__init__(message)
+
+
+class ManifestUnreadable(BadInput):
+    """An EPU file exists but is not what we expect of its kind."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class ManifestIncomplete(ManifestUnreadable):
+    """An EPU file ends too early: it may still be being written."""
+
+
+class NotFound(AthanorError):
+    """There is no such thing."""
+
+
+class UnknownParent(AthanorError):
+    """This refers to something that is not known yet."""
+
+    def __init__(self, kind: str, ident: str) -> None:
+        self.kind = kind
+        self.ident = ident
+        super().__init__(f"{kind} {ident} is not known yet")
+
+
+class LeaseLost(AthanorError):
+    """Another worker has taken this work over."""
+
+
+class AthenaError(AthanorError):
+    """The Athena Decision Service did not do what we asked."""
+
+    def __init__(self, message: str | None = None, *, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class AthenaUnavailable(AthenaError):
+    """Athena could not be reached, or refused before doing anything."""
+
+
+class AthenaOutcomeUnknown(AthenaError):
+    """Athena may or may not have done what we asked."""
+
+
+class AthenaRejected(AthenaError):
+    """Athena says that our request is wrong (400)."""
+
+
+class AthenaNotFound(AthenaError):
+    """Athena does not know what we refer to (404)."""
+
+
+class AthenaConflict(AthenaError):
+    """Athena refuses because of what it already has, or lacks (409)."""

@@ -1,0 +1,44 @@
+"""Logging set-up, called by entry points only."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+#: Attributes that every LogRecord has; whatever else is on it came in by `extra=`.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+#: Libraries that speak at INFO about each request, which hides what we say.
+_NOISY = ("httpx", "httpcore", "alembic", "pika", "watchdog", "websockets", "uvicorn.access")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line, `extra` fields included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as a JSON line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{key: value for key, value in vars(record).items() if key not in _STANDARD},
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure(level: str = "INFO", *, as_json: bool = False) -> None:
+    """Send log lines to standard error, for people or (`as_json`) for machines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JsonFormatter()
+        if as_json
+        else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

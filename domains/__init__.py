@@ -1,0 +1,1 @@
+"""Pure science and policy, one package per instrument domain; no I/O."""

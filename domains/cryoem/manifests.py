@@ -1,0 +1,178 @@
+"""What EPU says in its files, as frozen values.
+
+Source: EPU's own XML (`*.dm` and image `*.xml`). Lengths are metres, angles radians,
+pixels as EPU counts them, times aware. A field that the file lacks is None: it was not
+measured, and no default may look as if it had been.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Manifest(BaseModel):
+    """Base of all parsed values: frozen, nothing unknown accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Point(Manifest):
+    """A point in the plane; its owner says whether in pixels or metres."""
+
+    x: Finite
+    y: Finite
+
+
+class Extent(Manifest):
+    """Width and height, in pixels."""
+
+    width: Finite
+    height: Finite
+
+
+class StagePosition(Manifest):
+    """Stage coordinates: x, y, z in metres, tilts a, b in radians."""
+
+    x: Finite | None = None
+    y: Finite | None = None
+    z: Finite | None = None
+    a: Finite | None = None
+    b: Finite | None = None
+
+
+class SquareReference(Manifest):
+    """A square as EpuSession.dm lists it."""
+
+    square_id: int
+    file_name: str | None = None
+
+
+class EpuSession(Manifest):
+    """EpuSession.dm: one acquisition of one grid."""
+
+    epu_id: str | None
+    name: str | None
+    started_at: AwareDatetime | None
+    clustering_mode: str | None = None
+    clustering_radius: Finite | None = None
+    autoloader_slot: int | None = None
+    atlas_path: str | None = None
+    grid_type: str | None = None
+    storage_path: str | None = None
+    squares: tuple[SquareReference, ...] = ()
+
+
+class TilePosition(Manifest):
+    """Where a square lies on one tile, in that tile's pixels."""
+
+    tile_id: str
+    position: Point
+
+
+class SquarePlacement(Manifest):
+    """A square as a node of the atlas: centre and size in atlas pixels, physical in metres."""
+
+    square_id: int
+    center: Point | None = None
+    physical: Point | None = None
+    size: Extent | None = None
+    rotation: Finite | None = None
+    tiles: tuple[TilePosition, ...] = ()
+
+
+class AtlasTile(Manifest):
+    """One image of the atlas mosaic; position and size in atlas pixels."""
+
+    tile_id: str
+    image_name: str | None = None
+    position: Point | None = None
+    size: Extent | None = None
+
+
+class AtlasManifest(Manifest):
+    """Atlas.dm: the overview of the grid, with a node for each square that EPU found."""
+
+    epu_id: str | None
+    name: str | None = None
+    acquired_at: AwareDatetime | None = None
+    storage_folder: str | None = None
+    tiles: tuple[AtlasTile, ...] = ()
+    squares: tuple[SquarePlacement, ...] = ()
+
+
+class HoleTarget(Manifest):
+    """A foil hole as a target of its square's .dm file: pixels of the square image, stage metres."""
+
+    hole_id: int
+    pixel_center: Point | None = None
+    pixel_size: Extent | None = None
+    stage_position: StagePosition | None = None
+    rotation: Finite | None = None
+    is_near_grid_bar: bool | None = None
+    quality: Finite | None = None
+    selected: bool | None = None
+    state: str | None = None
+
+
+class SquareManifest(Manifest):
+    """Metadata/GridSquare_N.dm: a square and the holes found on it."""
+
+    square_id: int
+    atlas_node_id: int | None = None
+    position: StagePosition | None = None
+    state: str | None = None
+    selected: bool | None = None
+    unusable: bool | None = None
+    rotation: Finite | None = None
+    image_path: str | None = None
+    holes: tuple[HoleTarget, ...] = ()
+
+
+class HoleCenter(Manifest):
+    """FindFoilHoleCenterResults of a hole image: pixels of that image, rotation in radians."""
+
+    center: Point | None = None
+    size: Extent | None = None
+    quality: Finite | None = None
+    rotation: Finite | None = None
+
+
+class ImageManifest(Manifest):
+    """The .xml beside an image (MicroscopeImage).
+
+    Units: exposure s, defocus m, voltage V, pixel size m per (binned) pixel, dose e/m²;
+    the readout area is in binned pixels.
+    """
+
+    unique_id: str | None
+    acquired_at: AwareDatetime | None
+    binning: Point | None = None
+    readout_area: Extent | None = None
+    exposure_time: Finite | None = None
+    defocus: Finite | None = None
+    applied_defocus: Finite | None = None
+    magnification: Finite | None = None
+    is_eftem: bool | None = None
+    acceleration_voltage: Finite | None = None
+    instrument_model: str | None = None
+    instrument_id: str | None = None
+    computer_name: str | None = None
+    software_version: str | None = None
+    stage: StagePosition | None = None
+    pixel_size: Finite | None = None
+    dose: Finite | None = None
+    phase_plate_used: bool | None = None
+    detector: str | None = None
+    hole_center: HoleCenter | None = None
+
+
+class ImageName(Manifest):
+    """What an image's file name and folder say: which square, hole and area it shows."""
+
+    level: Literal["square", "hole", "micrograph"]
+    stem: str
+    square_id: int | None = None
+    hole_id: int | None = None
+    location_id: str | None = None

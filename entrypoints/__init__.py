@@ -1,0 +1,1 @@
+"""Command line and process wiring: the only place that reads settings."""

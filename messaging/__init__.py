@@ -1,0 +1,1 @@
+"""Talking to brokers and to Prefect as a launcher of flows."""

@@ -1,0 +1,1 @@
+"""Tables, messages and API schemas; the inbox and outbox."""

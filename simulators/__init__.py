@@ -1,0 +1,1 @@
+"""Outside systems with real protocols and ground truth inside."""
