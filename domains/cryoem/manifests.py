@@ -103,7 +103,7 @@ class AtlasManifest(Manifest):
 
 
 class HoleTarget(Manifest):
-    """A foil hole as a target of its square's .dm file: pixels of the square image, stage metres."""
+    """A foil hole in its square's .dm file: pixels of the square image, stage in metres."""
 
     hole_id: int
     pixel_center: Point | None = None
