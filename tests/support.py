@@ -1,0 +1,37 @@
+"""Small helpers of the tests."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: How often a condition is looked at; a deadline, not this, decides a test.
+_LOOK_EVERY = 0.05
+
+
+def wait_for(condition: Callable[[], T], *, timeout: float = 20.0, what: str = "condition") -> T:
+    """Return the condition's first true value; fail the test after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for {what}; last value: {value!r}")
+        time.sleep(_LOOK_EVERY)
+
+
+async def wait_until(
+    condition: Callable[[], Awaitable[T]], *, timeout: float = 20.0, what: str = "condition"
+) -> T:
+    """Return the awaited condition's first true value; fail the test after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = await condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for {what}; last value: {value!r}")
+        await asyncio.sleep(_LOOK_EVERY)
