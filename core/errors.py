@@ -11,6 +11,7 @@ AthanorError
 ├── NotFound
 ├── UnknownParent             refers to something that is not known yet
 ├── LeaseLost                 another worker has taken this work over
+├── PrefectUnavailable        Prefect did not do what we asked; the sweep repeats it
 └── AthenaError               the decision service did not do what we asked
     ├── AthenaUnavailable     nothing was done: safe to send again
     ├── AthenaOutcomeUnknown  it may have been done: ask before sending again
@@ -88,6 +89,10 @@ class UnknownParent(AthanorError):
 
 class LeaseLost(AthanorError):
     """Another worker has taken this work over."""
+
+
+class PrefectUnavailable(AthanorError):
+    """Prefect's server could not be reached, or refused what we asked."""
 
 
 class AthenaError(AthanorError):

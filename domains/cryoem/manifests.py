@@ -26,7 +26,7 @@ class Point(Manifest):
 
 
 class Extent(Manifest):
-    """Width and height, in pixels."""
+    """Width and height; its owner says whether in pixels or metres."""
 
     width: Finite
     height: Finite
@@ -69,6 +69,7 @@ class TilePosition(Manifest):
 
     tile_id: str
     position: Point
+    size: Extent | None = None
 
 
 class SquarePlacement(Manifest):
@@ -77,6 +78,7 @@ class SquarePlacement(Manifest):
     square_id: int
     center: Point | None = None
     physical: Point | None = None
+    physical_size: Extent | None = None
     size: Extent | None = None
     rotation: Finite | None = None
     tiles: tuple[TilePosition, ...] = ()

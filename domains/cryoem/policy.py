@@ -1,0 +1,130 @@
+"""From predictions to decisions: pure, so that anyone can check a decision by hand.
+
+Source of the mapping and its defaults: the Athena contract (threshold 0.5, plugin
+`custom`, decided by `smartem_ml_model`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+from uuid import UUID
+
+from domains.cryoem.ids import decision_uuid
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What may be configured."""
+
+    threshold: float = 0.5
+    plugin_type: str = "custom"
+    decided_by: str = "smartem_ml_model"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The prediction in force for one square or hole; value in 0..1."""
+
+    area: UUID
+    value: float
+    model: str
+    prediction: UUID
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A hole of a square, with its prediction when there is one."""
+
+    hole: UUID
+    near_grid_bar: bool
+    predicted: Predicted | None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A decision: which of the areas to collect, and why."""
+
+    id: UUID
+    grid: UUID
+    area: UUID
+    decision_type: Literal["gridSquareSelection", "foilHoleSelection"]
+    selected: dict[UUID, bool]
+    basis: tuple[UUID, ...]
+    details: str
+
+
+def select_square(grid: UUID, square: Predicted, policy: Policy) -> Selection:
+    """Select the square when its prediction exceeds the threshold."""
+    return Selection(
+        id=decision_uuid(grid, square.area, "gridSquareSelection", str(square.prediction)),
+        grid=grid,
+        area=square.area,
+        decision_type="gridSquareSelection",
+        selected={square.area: square.value > policy.threshold},
+        basis=(square.prediction,),
+        details=f"{square.model}: {square.value:.6g} (threshold {policy.threshold:g})",
+    )
+
+
+def is_complete(candidates: Sequence[Candidate]) -> bool:
+    """Return whether each hole that may be collected has a prediction."""
+    return all(hole.predicted is not None for hole in candidates if not hole.near_grid_bar)
+
+
+def select_holes(
+    grid: UUID, square: UUID, candidates: Sequence[Candidate], policy: Policy
+) -> Selection | None:
+    """Select among a square's predicted holes, in one decision for the whole square.
+
+    One decision, because a microscope that is told of one hole at a time acts on the first
+    and blocks the rest. Holes near a grid bar are never selected. None without predictions.
+    """
+    predicted = {c.hole: c.predicted for c in candidates if c.predicted is not None}
+    if not predicted:
+        return None
+    at_bar = {c.hole for c in candidates if c.near_grid_bar}
+    basis = tuple(sorted((p.prediction for p in predicted.values()), key=str))
+    chosen = {
+        hole: p.value > policy.threshold and hole not in at_bar for hole, p in predicted.items()
+    }
+    models = ", ".join(sorted({p.model for p in predicted.values()}))
+    digest = sha256(b"".join(prediction.bytes for prediction in basis)).hexdigest()
+    return Selection(
+        id=decision_uuid(grid, square, "foilHoleSelection", digest),
+        grid=grid,
+        area=square,
+        decision_type="foilHoleSelection",
+        selected=chosen,
+        basis=basis,
+        details=(
+            f"{models}: {sum(chosen.values())} of {len(chosen)} holes above {policy.threshold:g}"
+            + (
+                f", {len(at_bar & set(chosen))} near a grid bar left out"
+                if at_bar & set(chosen)
+                else ""
+            )
+        ),
+    )
+
+
+def area_ids(wanted: Sequence[int | None], taken: set[int]) -> list[int]:
+    """Return an Athena area id for each wanted one: it when it is a free int32, else the next free.
+
+    Ids are unique within a session; 0 is left out, which a service may take for "none".
+    """
+    used = set(taken)
+    given: list[int] = []
+    following = 1
+    for natural in wanted:
+        ident = natural
+        if ident is None or not 0 < ident <= _INT32_MAX or ident in used:
+            while following in used:
+                following += 1
+            ident = following
+        used.add(ident)
+        given.append(ident)
+    return given
+
+
+_INT32_MAX = 2**31 - 1

@@ -1,0 +1,200 @@
+"""What Athena knows of our grids, squares and holes: ids asked for, given and confirmed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlmodel import Session, col
+
+from core.errors import UnknownParent
+from domains.cryoem.policy import area_ids
+from models.cryoem.decision_tables import AthenaArea, AthenaSession, Level
+from models.cryoem.tables import Acquisition, Grid, Hole, Square
+from models.sql import chunks, insert_ignore
+
+
+@dataclass(frozen=True)
+class NewArea:
+    """A square or hole to register."""
+
+    area_uuid: UUID
+    area_id: int
+    area_type: str
+    parent_area_id: int | None
+
+
+def get_grid(session: Session, grid: UUID) -> tuple[Grid, Acquisition]:
+    """Return the grid and its acquisition.
+
+    Raises:
+        UnknownParent: There is no such grid yet.
+    """
+    row = session.execute(
+        select(Grid, Acquisition)
+        .join(Acquisition, col(Acquisition.uuid) == col(Grid.acquisition_uuid))
+        .where(col(Grid.uuid) == grid)
+    ).one_or_none()
+    if row is None:
+        raise UnknownParent("grid", str(grid))
+    session.expunge_all()
+    return row[0], row[1]
+
+
+def get_session(session: Session, grid: UUID) -> AthenaSession | None:
+    """Return the Athena session of a grid, if it has one."""
+    return session.get(AthenaSession, grid)
+
+
+def save_session(session: Session, row: AthenaSession) -> None:
+    """Store what Athena calls the grid; one stored before stays."""
+    values = row.model_dump()
+    insert_ignore(session, AthenaSession, [values], unique=["grid_uuid"])
+
+
+def set_run(session: Session, grid: UUID, **values: Any) -> None:
+    """Store the acquisition run's number, start, stop and reason."""
+    session.execute(
+        update(AthenaSession)
+        .where(col(AthenaSession.grid_uuid) == grid)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def allocate_areas(session: Session, grid: UUID) -> int:
+    """Give an area id to each square and hole that has none; return how many."""
+    taken = set(
+        session.scalars(select(col(AthenaArea.area_id)).where(col(AthenaArea.grid_uuid) == grid))
+    )
+    squares = session.execute(
+        select(col(Square.uuid), col(Square.square_id))
+        .where(col(Square.grid_uuid) == grid, col(Square.uuid).not_in(_allocated(grid)))
+        .order_by(col(Square.square_id))
+    ).all()
+    given = area_ids([natural for _, natural in squares], taken)
+    rows = [
+        _row(grid, uuid, ident, Level.SQUARE, None)
+        for (uuid, _), ident in zip(squares, given, strict=True)
+    ]
+    insert_ignore(session, AthenaArea, rows, unique=["area_uuid"])
+    holes = session.execute(
+        select(col(Hole.uuid), col(Hole.hole_id), col(AthenaArea.area_id))
+        .join(AthenaArea, col(AthenaArea.area_uuid) == col(Hole.square_uuid))
+        .where(col(Hole.grid_uuid) == grid, col(Hole.uuid).not_in(_allocated(grid)))
+        .order_by(col(Hole.hole_id))
+    ).all()
+    given = area_ids([natural for _, natural, _ in holes], taken | set(given))
+    rows = [
+        _row(grid, uuid, ident, Level.HOLE, parent)
+        for (uuid, _, parent), ident in zip(holes, given, strict=True)
+    ]
+    insert_ignore(session, AthenaArea, rows, unique=["area_uuid"])
+    return len(squares) + len(holes)
+
+
+def _allocated(grid: UUID) -> Any:
+    return select(col(AthenaArea.area_uuid)).where(col(AthenaArea.grid_uuid) == grid)
+
+
+def _row(grid: UUID, uuid: UUID, ident: int, level: Level, parent: int | None) -> dict[str, Any]:
+    return {
+        "area_uuid": uuid,
+        "grid_uuid": grid,
+        "area_id": ident,
+        "area_type": level,
+        "parent_area_id": parent,
+        "registered_at": None,
+    }
+
+
+def unregistered_areas(session: Session, grid: UUID, limit: int) -> list[NewArea]:
+    """Return areas that Athena has not confirmed, squares before holes."""
+    rows = session.scalars(
+        select(AthenaArea)
+        .where(col(AthenaArea.grid_uuid) == grid, col(AthenaArea.registered_at).is_(None))
+        .order_by(col(AthenaArea.area_type).desc(), col(AthenaArea.area_id))
+        .limit(limit)
+    )
+    return [NewArea(r.area_uuid, r.area_id, r.area_type, r.parent_area_id) for r in rows]
+
+
+def mark_registered(session: Session, areas: Sequence[UUID], *, now: datetime | None) -> None:
+    """Note that Athena has confirmed areas, or (`now` is None) that it lacks them."""
+    for part in chunks(areas):
+        session.execute(
+            update(AthenaArea)
+            .where(col(AthenaArea.area_uuid).in_(part))
+            .values(registered_at=now)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def forget_areas_except(session: Session, grid: UUID, known: Collection[int]) -> int:
+    """Mark as unregistered the areas that Athena turns out not to have; return how many."""
+    rows = session.execute(
+        select(col(AthenaArea.area_uuid), col(AthenaArea.area_id)).where(
+            col(AthenaArea.grid_uuid) == grid, col(AthenaArea.registered_at).is_not(None)
+        )
+    ).all()
+    lost = [uuid for uuid, ident in rows if ident not in known]
+    mark_registered(session, lost, now=None)
+    return len(lost)
+
+
+def grids_without_session(session: Session) -> list[UUID]:
+    """Return grids that Athena has not been told of and whose acquisition goes on."""
+    return list(
+        session.scalars(
+            select(col(Grid.uuid))
+            .join(Acquisition, col(Acquisition.uuid) == col(Grid.acquisition_uuid))
+            .outerjoin(AthenaSession, col(AthenaSession.grid_uuid) == col(Grid.uuid))
+            .where(col(AthenaSession.run_number).is_(None), col(Acquisition.ended_at).is_(None))
+        )
+    )
+
+
+def grids_with_unregistered_areas(session: Session) -> set[UUID]:
+    """Return registered grids that have squares or holes Athena does not know."""
+    found: set[UUID] = set()
+    for entity in (Square, Hole):
+        statement = (
+            select(col(entity.grid_uuid))
+            .join(AthenaSession, col(AthenaSession.grid_uuid) == col(entity.grid_uuid))
+            .outerjoin(AthenaArea, col(AthenaArea.area_uuid) == col(entity.uuid))
+            .where(
+                col(AthenaArea.registered_at).is_(None),
+                col(AthenaSession.run_stopped_at).is_(None),
+            )
+            .distinct()
+        )
+        found |= set(session.scalars(statement))
+    return found
+
+
+def grids_to_close(session: Session, *, silent_since: datetime) -> list[UUID]:
+    """Return grids whose run goes on though their session ended or has long been silent."""
+    return list(
+        session.scalars(
+            select(col(Grid.uuid))
+            .join(AthenaSession, col(AthenaSession.grid_uuid) == col(Grid.uuid))
+            .join(Acquisition, col(Acquisition.uuid) == col(Grid.acquisition_uuid))
+            .where(
+                col(AthenaSession.run_number).is_not(None),
+                col(AthenaSession.run_stopped_at).is_(None),
+                (col(Acquisition.ended_at).is_not(None)) | (col(Grid.last_news_at) < silent_since),
+            )
+        )
+    )
+
+
+def count_areas(session: Session, grid: UUID) -> dict[str, int]:
+    """Return how many areas of each type Athena has confirmed."""
+    rows = session.execute(
+        select(col(AthenaArea.area_type), func.count())
+        .where(col(AthenaArea.grid_uuid) == grid, col(AthenaArea.registered_at).is_not(None))
+        .group_by(col(AthenaArea.area_type))
+    )
+    return {level: count for level, count in rows}  # noqa: C416 (a Row is no pair to dict())

@@ -1,0 +1,125 @@
+"""Put what the agent read in EPU's files into the tables, whatever the order it comes in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlmodel import Session, SQLModel, col
+
+from core.errors import UnknownParent
+from domains.cryoem import ids
+from models.cryoem.epu_rows import instrument_patch, patches_of
+from models.cryoem.messages import (
+    EpuImageMessage,
+    EpuMessage,
+    EpuSessionMessage,
+)
+from models.cryoem.tables import (
+    Acquisition,
+    Atlas,
+    AtlasTile,
+    Grid,
+    Hole,
+    Micrograph,
+    Square,
+    TileSquare,
+)
+from models.merge import Merged, Patch, merge
+
+#: Names of entities as people see them in summaries, parents first.
+ENTITY_NAMES: Mapping[type[SQLModel], str] = {
+    Acquisition: "acquisitions",
+    Grid: "grids",
+    Atlas: "atlases",
+    AtlasTile: "tiles",
+    Square: "squares",
+    TileSquare: "tile-square links",
+    Hole: "holes",
+    Micrograph: "micrographs",
+}
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many rows of one kind a batch concerned."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a batch of EPU messages did."""
+
+    counts: Mapping[str, Count]
+    #: Squares and holes that were not known before: whatever waits for them may go on.
+    new_areas: tuple[UUID, ...] = ()
+    new_grids: tuple[UUID, ...] = field(default=())
+
+
+def apply_epu(session: Session, messages: Sequence[EpuMessage], *, now: datetime) -> Applied:
+    """Upsert everything that the messages say, in one read and one write per table.
+
+    Raises:
+        UnknownParent: A message is about a grid or hole that is not known yet.
+        MessageRejected: A session without name and id, or an image that names nothing.
+    """
+    grids = {message.grid_uuid for message in messages}
+    announced = {m.grid_uuid for m in messages if isinstance(m, EpuSessionMessage)}
+    acquisitions = _acquisitions(session, grids)
+    for grid in grids - announced - set(acquisitions):
+        raise UnknownParent("grid", str(grid))
+    orphans = _holes_without_square(session, messages)
+    patches: list[Patch] = []
+    for message in messages:
+        patches += patches_of(message, orphans)
+        if isinstance(message, EpuSessionMessage):
+            acquisitions[message.grid_uuid] = ids.acquisition_uuid(message.manifest)
+    # Images say which instrument took them; that belongs to their acquisition.
+    for message in messages:
+        if isinstance(message, EpuImageMessage) and message.grid_uuid in acquisitions:
+            patches.append(instrument_patch(acquisitions[message.grid_uuid], message.manifest))
+    done = merge(session, patches)
+    session.execute(
+        update(Grid)
+        .where(col(Grid.uuid).in_(grids))
+        .values(last_news_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return _applied(done)
+
+
+def _applied(done: Mapping[type[SQLModel], Merged]) -> Applied:
+    counts = {
+        name: Count(len(result.new), len(result.changed), len(result.unchanged))
+        for model, name in ENTITY_NAMES.items()
+        if (result := done.get(model)) is not None
+    }
+    areas = [key[0] for model in (Square, Hole) for key in done.get(model, Merged()).new]
+    grids = [key[0] for key in done.get(Grid, Merged()).new]
+    return Applied(counts, tuple(areas), tuple(grids))
+
+
+def _acquisitions(session: Session, grids: set[UUID]) -> dict[UUID, UUID]:
+    statement = select(col(Grid.uuid), col(Grid.acquisition_uuid)).where(col(Grid.uuid).in_(grids))
+    return {grid: acquisition for grid, acquisition in session.execute(statement)}  # noqa: C416 (Row is no tuple to dict())
+
+
+def _holes_without_square(
+    session: Session, messages: Sequence[EpuMessage]
+) -> dict[UUID, UUID | None]:
+    """Return hole uuid → square uuid for images whose path does not tell the square."""
+    holes = [
+        ids.hole_uuid(m.grid_uuid, m.name.hole_id)
+        for m in messages
+        if isinstance(m, EpuImageMessage)
+        and m.name.hole_id is not None
+        and m.name.square_id is None
+    ]
+    if not holes:
+        return {}
+    statement = select(col(Hole.uuid), col(Hole.square_uuid)).where(col(Hole.uuid).in_(holes))
+    return {hole: square for hole, square in session.execute(statement)}  # noqa: C416 (as above)

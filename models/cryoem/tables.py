@@ -1,0 +1,195 @@
+"""Tables of what EPU images: acquisition, grid, atlas, tile, square, hole, micrograph.
+
+Units as in `domains.cryoem.manifests`: metres, radians, seconds, volts, pixels; an
+unmeasured value is NULL. Keys are deterministic (`domains.cryoem.ids`).
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+
+class Acquisition(SQLModel, table=True):
+    """One EPU session."""
+
+    uuid: UUID = Field(primary_key=True)
+    epu_id: str | None = None
+    name: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+    storage_path: str | None = None
+    clustering_mode: str | None = None
+    clustering_radius: float | None = None
+    instrument_model: str | None = None
+    instrument_id: str | None = None
+    computer_name: str | None = None
+    software_version: str | None = None
+    #: Where its EpuSession.dm was read.
+    path: str | None = None
+    #: Modification time of the file that these values come from; an older file fills gaps only.
+    observed_at: datetime | None = None
+
+
+class Grid(SQLModel, table=True):
+    """The grid that an acquisition images."""
+
+    uuid: UUID = Field(primary_key=True)
+    acquisition_uuid: UUID = Field(foreign_key="acquisition.uuid", index=True)
+    name: str
+    grid_type: str | None = None
+    autoloader_slot: int | None = None
+    atlas_path: str | None = None
+    #: Set with every message about the grid: tells when a session has fallen silent.
+    last_news_at: datetime | None = Field(default=None, index=True)
+    observed_at: datetime | None = None
+
+
+class Atlas(SQLModel, table=True):
+    """The overview of a grid."""
+
+    uuid: UUID = Field(primary_key=True)
+    grid_uuid: UUID = Field(foreign_key="grid.uuid", unique=True)
+    epu_id: str | None = None
+    name: str | None = None
+    acquired_at: datetime | None = None
+    storage_folder: str | None = None
+    path: str | None = None
+    observed_at: datetime | None = None
+
+
+class AtlasTile(SQLModel, table=True):
+    """One image of the atlas mosaic, placed in atlas pixels."""
+
+    __tablename__ = "atlas_tile"  # pyright: ignore[reportAssignmentType]
+
+    uuid: UUID = Field(primary_key=True)
+    atlas_uuid: UUID = Field(foreign_key="atlas.uuid", index=True)
+    tile_id: str
+    image_name: str | None = None
+    x: float | None = None
+    y: float | None = None
+    width: float | None = None
+    height: float | None = None
+    observed_at: datetime | None = None
+
+
+class Square(SQLModel, table=True):
+    """A grid square: its node on the atlas, and what its own .dm file and image say."""
+
+    __table_args__ = (
+        Index("uq_square_grid_uuid_square_id", "grid_uuid", "square_id", unique=True),
+    )
+
+    uuid: UUID = Field(primary_key=True)
+    grid_uuid: UUID = Field(foreign_key="grid.uuid")
+    square_id: int
+    # From the atlas.
+    atlas_x: float | None = None
+    atlas_y: float | None = None
+    atlas_width: float | None = None
+    atlas_height: float | None = None
+    atlas_rotation: float | None = None
+    physical_x: float | None = None
+    physical_y: float | None = None
+    placed_at: datetime | None = None
+    # From its .dm file.
+    atlas_node_id: int | None = None
+    stage_x: float | None = None
+    stage_y: float | None = None
+    stage_z: float | None = None
+    stage_a: float | None = None
+    stage_b: float | None = None
+    state: str | None = None
+    selected: bool | None = None
+    unusable: bool | None = None
+    rotation: float | None = None
+    image_path: str | None = None
+    observed_at: datetime | None = None
+    # From its image.
+    image_id: str | None = None
+    imaged_at: datetime | None = None
+    pixel_size: float | None = None
+    magnification: float | None = None
+    defocus: float | None = None
+    #: Since when hole predictions wait for the square's other holes before it is decided.
+    undecided_since: datetime | None = Field(default=None, index=True)
+
+
+class TileSquare(SQLModel, table=True):
+    """Where a square lies on a tile, in that tile's pixels."""
+
+    __tablename__ = "tile_square"  # pyright: ignore[reportAssignmentType]
+
+    tile_uuid: UUID = Field(foreign_key="atlas_tile.uuid", primary_key=True)
+    square_uuid: UUID = Field(foreign_key="square.uuid", primary_key=True, index=True)
+    x: float | None = None
+    y: float | None = None
+
+
+class Hole(SQLModel, table=True):
+    """A foil hole: a target of its square, and its latest image."""
+
+    __table_args__ = (Index("uq_hole_grid_uuid_hole_id", "grid_uuid", "hole_id", unique=True),)
+
+    uuid: UUID = Field(primary_key=True)
+    grid_uuid: UUID = Field(foreign_key="grid.uuid")
+    square_uuid: UUID = Field(foreign_key="square.uuid", index=True)
+    hole_id: int
+    # From its square's .dm file.
+    x: float | None = None
+    y: float | None = None
+    width: float | None = None
+    height: float | None = None
+    stage_x: float | None = None
+    stage_y: float | None = None
+    rotation: float | None = None
+    is_near_grid_bar: bool | None = None
+    quality: float | None = None
+    selected: bool | None = None
+    state: str | None = None
+    observed_at: datetime | None = None
+    # From its own latest image.
+    image_id: str | None = None
+    imaged_at: datetime | None = None
+    found_x: float | None = None
+    found_y: float | None = None
+    found_width: float | None = None
+    found_height: float | None = None
+    found_quality: float | None = None
+    found_rotation: float | None = None
+
+
+class Micrograph(SQLModel, table=True):
+    """An exposure of a hole."""
+
+    uuid: UUID = Field(primary_key=True)
+    grid_uuid: UUID = Field(foreign_key="grid.uuid", index=True)
+    hole_uuid: UUID = Field(foreign_key="hole.uuid", index=True)
+    stem: str
+    location_id: str | None = None
+    image_id: str | None = None
+    acquired_at: datetime | None = None
+    exposure_time: float | None = None
+    defocus: float | None = None
+    applied_defocus: float | None = None
+    magnification: float | None = None
+    pixel_size: float | None = None
+    dose: float | None = None
+    acceleration_voltage: float | None = None
+    binning_x: float | None = None
+    binning_y: float | None = None
+    readout_width: float | None = None
+    readout_height: float | None = None
+    is_eftem: bool | None = None
+    phase_plate_used: bool | None = None
+    detector: str | None = None
+    stage_x: float | None = None
+    stage_y: float | None = None
+    stage_z: float | None = None
+    stage_a: float | None = None
+    stage_b: float | None = None
+    path: str | None = None
+    observed_at: datetime | None = None

@@ -1,0 +1,178 @@
+"""The database: one engine, short transactions, errors that say what to do.
+
+SQLite (write-ahead log) is the embedded default, PostgreSQL the real one; the same
+queries run on both.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlmodel import Session
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from core.errors import StorageUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: How long SQLite waits for another writer before it gives up, in seconds.
+_SQLITE_BUSY_SECONDS = 30
+#: PostgreSQL: serialization failure, deadlock, lock not available.
+_TRANSIENT_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+_READ_ONLY = {"athanor_read_only": True}
+
+
+def normal_url(url: str) -> URL:
+    """Return the URL with the driver that we use; `postgres://` is accepted too."""
+    parsed = make_url(url)
+    if parsed.drivername in {"postgres", "postgresql"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+class Database:
+    """Transactions on one database, from threads or from the event loop."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        """Prepare the engine; nothing is opened before the first use."""
+        self.url = normal_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _engine(self.url, pool_size)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Give a session whose writes are committed together, or not at all."""
+        with (
+            self._translated(),
+            Session(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Give a session that does not write, and so waits for no writer."""
+        with self._translated(), Session(self.engine, expire_on_commit=False) as session:
+            session.connection(execution_options=_READ_ONLY)
+            yield session
+
+    async def write(
+        self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work(session, …)` in a transaction, in a thread; repeat it on a lost race."""
+
+        def once() -> T:
+            with self.transaction() as session:
+                return work(session, *args, **kwargs)
+
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(_is_transient),
+            stop=stop_after_attempt(5),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        ):
+            with attempt:
+                return await asyncio.to_thread(once)
+        raise AssertionError("tenacity either returns or raises")
+
+    async def read(
+        self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work(session, …)` without writing, in a thread."""
+
+        def once() -> T:
+            with self.reading() as session:
+                return work(session, *args, **kwargs)
+
+        return await asyncio.to_thread(once)
+
+    def check(self) -> None:
+        """Raise StorageUnavailable unless the database answers."""
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            advice = _advice(self.url, str(error.orig))
+            if advice is None or _is_transient(error):
+                raise
+            raise StorageUnavailable(advice) from error
+
+
+def _is_transient(error: BaseException) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    return getattr(error.orig, "sqlstate", None) in _TRANSIENT_SQLSTATES
+
+
+def _advice(url: URL, reason: str) -> str | None:
+    where = url.database if url.get_backend_name() == "sqlite" else f"{url.host}:{url.port or 5432}"
+    reason = reason.strip().splitlines()[0]
+    known = {
+        "database is locked": "another program holds it for long. Close what has it open "
+        "(a second `athanor up`, a database browser), then try again.",
+        "disk is full": "the disk is full. Free some space, then try again; nothing was lost.",
+        "unable to open": "it cannot be opened. Check that its folder exists and may be written "
+        "(ATHANOR_HOME, ATHANOR_DATABASE_URL).",
+        "readonly database": "it may only be read. Check the rights of the file and its folder.",
+        "disk I/O error": "the disk reports an error or is full. Check it, then try again.",
+        "connection": "it does not answer. Start it, or check ATHANOR_DATABASE_URL.",
+        "no such table": "its tables are missing. Run `athanor init` first.",
+    }
+    for sign, advice in known.items():
+        if sign in reason:
+            return f"Database {where}: {advice} ({reason})"
+    return None
+
+
+def _engine(url: URL, pool_size: int) -> Engine:
+    return create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        folder = Path(url.database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"The folder {folder} cannot be made: {error.strerror}. "
+                "Choose another with ATHANOR_HOME."
+            ) from error
+    engine = create_engine(url, connect_args={"timeout": _SQLITE_BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: object, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        # The driver's own transaction control would open them late and deferred; we say BEGIN.
+        connection.isolation_level = None  # pyright: ignore[reportAttributeAccessIssue]
+        cursor = connection.cursor()  # pyright: ignore[reportAttributeAccessIssue]
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
+        # A deferred transaction that turns to writing fails at once when another writes;
+        # an immediate one waits its turn.
+        read_only = connection.get_execution_options().get("athanor_read_only")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,114 @@
+"""The outbox: what must leave, written with what caused it, sent by a task (rule 4)."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, update
+from sqlmodel import Field, Session, col
+
+from models.base import DeliveryState, LeasedRow, json_field, sequence_field
+from models.sql import insert_ignore
+from models.work import Lease, settle
+
+
+class OutboxMessage(LeasedRow, table=True):
+    """One thing to send: a decision for Athena, later an instruction or a message."""
+
+    __tablename__ = "outbox_message"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        Index("ix_outbox_message_work", "flow", "key", "state", "seq"),
+        Index("ix_outbox_message_subject", "subject", "state"),
+    )
+
+    seq: int | None = sequence_field()
+    #: Deterministic: what it is, so that the same effect is never two rows.
+    id: UUID = Field(unique=True)
+    domain: str
+    kind: str
+    #: The deployment that sends it.
+    flow: str
+    #: The grid that it concerns.
+    key: str
+    #: What it speaks about: a newer row on the same subject supersedes an unsent one.
+    subject: str
+    payload: dict[str, Any] = json_field()
+    created_at: datetime
+    #: When the oldest cause of it came in: latency is counted from here.
+    caused_at: datetime | None = None
+    sent_at: datetime | None = None
+
+
+def put(session: Session, rows: Sequence[dict[str, Any]], *, now: datetime) -> None:
+    """Write rows to send; one that is there already stays as it is.
+
+    A row gives id, domain, kind, flow, key, subject, payload and caused_at.
+    """
+    full = [
+        {
+            "state": DeliveryState.PENDING,
+            "attempts": 0,
+            "fence": 0,
+            "available_at": now,
+            "created_at": now,
+            **row,
+        }
+        for row in rows
+    ]
+    insert_ignore(session, OutboxMessage, full, unique=["id"])
+
+
+def supersede(session: Session, subjects: Collection[str], *, keep: Collection[UUID]) -> None:
+    """Withdraw rows on these subjects that were never tried, except `keep`."""
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            col(OutboxMessage.subject).in_(subjects),
+            col(OutboxMessage.state) == DeliveryState.PENDING,
+            col(OutboxMessage.attempts) == 0,
+            col(OutboxMessage.id).not_in(keep),
+        )
+        .values(state=DeliveryState.SUPERSEDED)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def mark_sent(
+    session: Session,
+    rows: Sequence[OutboxMessage],
+    lease: Lease,
+    *,
+    now: datetime,
+    flow_run_id: str | None,
+) -> None:
+    """Mark claimed rows as sent and answered."""
+    settle(
+        session,
+        OutboxMessage,
+        [row.seq for row in rows],
+        lease,
+        state=DeliveryState.DONE,
+        sent_at=now,
+        error=None,
+        flow_run_id=flow_run_id,
+    )
+
+
+def release(
+    session: Session,
+    rows: Sequence[OutboxMessage],
+    lease: Lease,
+    *,
+    reason: str,
+    undo_attempt: bool,
+) -> None:
+    """Give claimed rows back for a later try.
+
+    `undo_attempt` says that nothing left the house: the row counts as never tried and needs
+    no asking before it is sent.
+    """
+    values: dict[str, Any] = {"state": DeliveryState.PENDING, "error": reason}
+    if undo_attempt:
+        values["attempts"] = col(OutboxMessage.attempts) - 1
+    settle(session, OutboxMessage, [row.seq for row in rows], lease, **values)

@@ -1,0 +1,21 @@
+"""Every table of the application: importing this module makes the metadata whole."""
+
+from sqlmodel import SQLModel
+
+from models import drain, inbox, outbox
+from models.cryoem import decision_tables, tables
+
+_MODULES = (drain, inbox, outbox, decision_tables, tables)
+
+
+def all_tables() -> list[type[SQLModel]]:
+    """Return the table classes of every domain."""
+    return [
+        value
+        for module in _MODULES
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, SQLModel)
+        and value.model_config.get("table")
+        and value.__module__ == module.__name__
+    ]

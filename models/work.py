@@ -1,0 +1,144 @@
+"""Claims on leased rows, the same for inbox and outbox (rule 2 of the design)."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlmodel import Session, col
+
+from core.errors import LeaseLost
+from models.base import DeliveryState, LeasedRow
+
+Row = TypeVar("Row", bound=LeasedRow)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds claimed rows, and the fence that proves it."""
+
+    holder: str
+    fence: int
+
+
+def claimable(model: type[LeasedRow], now: datetime, max_attempts: int) -> ColumnElement[bool]:
+    """Return the condition of a row that may be claimed now."""
+    return and_(
+        or_(
+            and_(
+                col(model.state) == DeliveryState.PENDING,
+                col(model.available_at) <= now,
+            ),
+            and_(
+                col(model.state) == DeliveryState.CLAIMED,
+                col(model.lease_expires_at) < now,
+            ),
+        ),
+        col(model.attempts) < max_attempts,
+    )
+
+
+def claim(
+    session: Session,
+    model: type[Row],
+    *where: ColumnElement[bool],
+    holder: str,
+    now: datetime,
+    lease_seconds: float,
+    limit: int,
+    max_attempts: int,
+) -> tuple[Lease, list[Row]]:
+    """Claim up to `limit` rows in order of arrival; return the lease and the rows."""
+    wanted = (
+        select(model)
+        .where(claimable(model, now, max_attempts), *where)
+        .order_by(col(model.seq))
+        .limit(limit)
+        # Ignored by SQLite, whose writers come one at a time anyway.
+        .with_for_update(skip_locked=True)
+    )
+    rows = list(session.scalars(wanted))
+    # One fence for the whole claim, above any that its rows have had.
+    lease = Lease(holder, 1 + max((row.fence for row in rows), default=0))
+    if rows:
+        session.execute(
+            update(model)
+            .where(col(model.seq).in_([row.seq for row in rows]))
+            .values(
+                state=DeliveryState.CLAIMED,
+                attempts=col(model.attempts) + 1,
+                claimed_by=lease.holder,
+                fence=lease.fence,
+                lease_expires_at=now + timedelta(seconds=lease_seconds),
+            )
+            .execution_options(synchronize_session=False)
+        )
+    # What is handed out is what stood before the claim: callers read `attempts` as earlier ones.
+    session.expunge_all()
+    return lease, rows
+
+
+def settle(
+    session: Session,
+    model: type[Row],
+    seqs: Collection[int | None],
+    lease: Lease,
+    **values: Any,
+) -> None:
+    """Set columns of claimed rows and let go of them.
+
+    Raises:
+        LeaseLost: One of them is not held under this lease any more; nothing may be kept.
+    """
+    if not seqs:
+        return
+    result = session.execute(
+        update(model)
+        .where(
+            col(model.seq).in_(seqs),
+            col(model.state) == DeliveryState.CLAIMED,
+            col(model.claimed_by) == lease.holder,
+            col(model.fence) == lease.fence,
+        )
+        .values(claimed_by=None, lease_expires_at=None, **values)
+        .execution_options(synchronize_session=False)
+    )
+    if result.rowcount != len(seqs):  # pyright: ignore[reportAttributeAccessIssue]
+        raise LeaseLost(
+            f"{len(seqs) - result.rowcount} of {len(seqs)} rows are no longer held by "  # pyright: ignore[reportAttributeAccessIssue]
+            f"{lease.holder} (fence {lease.fence})"
+        )
+
+
+def bury_exhausted(session: Session, model: type[Row], *, now: datetime, max_attempts: int) -> int:
+    """Declare dead what was claimed too often and never finished; return how many."""
+    result = session.execute(
+        update(model)
+        .where(
+            col(model.attempts) >= max_attempts,
+            or_(
+                col(model.state) == DeliveryState.PENDING,
+                and_(
+                    col(model.state) == DeliveryState.CLAIMED,
+                    col(model.lease_expires_at) < now,
+                ),
+            ),
+        )
+        .values(
+            state=DeliveryState.DEAD,
+            claimed_by=None,
+            lease_expires_at=None,
+            error=func.coalesce(col(model.error), f"gave up after {max_attempts} attempts"),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return result.rowcount  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def count_by_state(session: Session, model: type[Row]) -> dict[str, int]:
+    """Return how many rows are in each state."""
+    found: Sequence[Any] = session.execute(
+        select(col(model.state), func.count()).group_by(col(model.state))
+    ).all()
+    return dict(found)
