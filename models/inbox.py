@@ -195,27 +195,31 @@ def wake(session: Session, idents: Collection[str], *, key: str, now: datetime) 
     return flows
 
 
-def retry(session: Session, ids: Collection[UUID], *, now: datetime) -> list[InboxMessage]:
-    """Inject dead or waiting messages again; return those that were."""
-    condition = (
-        col(InboxMessage.id).in_(ids),
-        col(InboxMessage.state).in_((DeliveryState.DEAD, DeliveryState.WAITING)),
-    )
-    rows = list(session.scalars(select(InboxMessage).where(*condition)))
-    session.execute(
-        update(InboxMessage)
-        .where(*condition)
-        .values(
-            state=DeliveryState.PENDING,
-            attempts=0,
-            error=None,
-            waiting_for=None,
-            available_at=now,
+def retryable(session: Session, ids: Collection[UUID]) -> list[InboxMessage]:
+    """Return those of the messages that are dead or waiting, locked until the commit."""
+    rows = list(
+        session.scalars(
+            select(InboxMessage)
+            .where(
+                col(InboxMessage.id).in_(ids),
+                col(InboxMessage.state).in_((DeliveryState.DEAD, DeliveryState.WAITING)),
+            )
+            .order_by(col(InboxMessage.seq))
+            .with_for_update()
         )
-        .execution_options(synchronize_session=False)
     )
     session.expunge_all()
     return rows
+
+
+def replace(session: Session, ident: UUID, **values: Any) -> None:
+    """Set columns of a message that a person injects again."""
+    session.execute(
+        update(InboxMessage)
+        .where(col(InboxMessage.id) == ident)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def has_work(session: Session, *, flow: str, key: str, now: datetime, max_attempts: int) -> bool:

@@ -144,7 +144,7 @@ def forget_areas_except(session: Session, grid: UUID, known: Collection[int]) ->
     return len(lost)
 
 
-def grids_without_session(session: Session) -> list[UUID]:
+def grids_to_register(session: Session, *, silent_since: datetime) -> list[UUID]:
     """Return grids that Athena has not been told of and whose acquisition goes on."""
     return list(
         session.scalars(

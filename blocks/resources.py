@@ -1,0 +1,90 @@
+"""What a run needs and must not open for itself: one database pool, one Athena client.
+
+The process that executes runs provides it once; tasks ask for `current()`.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+from blocks.athena.block import AthenaDecisionService
+from blocks.athena.client import AthenaClient
+from core.errors import ConfigurationError
+from core.settings import Settings
+from domains.cryoem.policy import Policy
+from messaging.doorbell import Doorbell, LocalDoorbell, PostgresDoorbell, SqliteDoorbell
+from messaging.launcher import Launcher
+from models.database import Database
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Open connections, shared by all runs of a process."""
+
+    settings: Settings
+    database: Database
+    doorbell: Doorbell
+    launcher: Launcher
+    athena: AthenaClient
+
+    @property
+    def policy(self) -> Policy:
+        """How predictions become decisions, as configured."""
+        chosen = self.settings.decisions
+        return Policy(chosen.threshold, chosen.plugin_type, chosen.decided_by)
+
+
+_CURRENT: ContextVar[Resources] = ContextVar("athanor_resources")
+
+
+@contextmanager
+def provide(resources: Resources) -> Iterator[Resources]:
+    """Make resources the current ones, for everything started within."""
+    token = _CURRENT.set(resources)
+    try:
+        yield resources
+    finally:
+        _CURRENT.reset(token)
+
+
+def current() -> Resources:
+    """Return the resources of this process.
+
+    Raises:
+        ConfigurationError: The run was started outside a worker of ours.
+    """
+    try:
+        return _CURRENT.get()
+    except LookupError as error:
+        raise ConfigurationError(
+            "This flow needs Athanor's warm worker. Start one with `athanor worker`, "
+            "and run the deployment instead of the function."
+        ) from error
+
+
+@asynccontextmanager
+async def opened_doorbell(database: Database) -> AsyncIterator[Doorbell]:
+    """Give the doorbell that fits the database."""
+    if not database.is_sqlite:
+        conninfo = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        async with PostgresDoorbell(conninfo).opened() as bell:
+            yield bell
+    elif database.url.database and database.url.database != ":memory:":
+        async with SqliteDoorbell(Path(database.url.database)).opened() as bell:
+            yield bell
+    else:
+        yield LocalDoorbell()
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, *, database: Database, launcher: Launcher
+) -> AsyncIterator[Resources]:
+    """Open everything that runs need; Athena as the block named in the settings says."""
+    async with AsyncExitStack() as stack:
+        block = await AthenaDecisionService.aload(settings.athena.block)
+        athena = await stack.enter_async_context(block.get_client())
+        doorbell = await stack.enter_async_context(opened_doorbell(database))
+        yield Resources(settings, database, doorbell, launcher, athena)
