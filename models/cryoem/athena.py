@@ -151,7 +151,9 @@ def grids_to_register(session: Session, *, silent_since: datetime) -> list[UUID]
             select(col(Grid.uuid))
             .join(Acquisition, col(Acquisition.uuid) == col(Grid.acquisition_uuid))
             .outerjoin(AthenaSession, col(AthenaSession.grid_uuid) == col(Grid.uuid))
-            .where(col(AthenaSession.run_number).is_(None), col(Acquisition.ended_at).is_(None))
+            .where(col(AthenaSession.run_number).is_(None),
+                col(Acquisition.ended_at).is_(None),
+                col(Grid.last_news_at) >= silent_since,)
         )
     )
 

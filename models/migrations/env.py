@@ -1,5 +1,7 @@
 """Run by Alembic: connects and migrates."""
 
+from typing import Literal
+
 from alembic import context
 from sqlmodel import SQLModel
 
@@ -9,7 +11,7 @@ from models.registry import all_tables
 all_tables()
 
 
-def render_item(kind: str, item: object, _context: object) -> str | bool:
+def render_item(kind: str, item: object, _context: object) -> str | Literal[False]:
     """Write SQLModel's own column types as what they are in the database."""
     name = type(item).__name__
     if kind == "type" and name == "UTCDateTime":
