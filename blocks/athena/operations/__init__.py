@@ -1,0 +1,1 @@
+"""The 46 operations of Athena, one module for each few tags of the vendor's document."""
