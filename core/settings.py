@@ -47,7 +47,7 @@ class DecisionSettings(_Section):
     plugin_type: str = Field("custom", description="Athena pluginType of our decisions.")
     decided_by: str = Field("smartem_ml_model", description="Athena decidedBy of our decisions.")
     settle_seconds: float = Field(
-        2.0,
+        0.5,
         ge=0,
         description="A square whose holes are only partly predicted is decided after this silence.",
     )

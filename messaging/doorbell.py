@@ -7,8 +7,8 @@ woken looks there when its wait is over.
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -29,8 +29,11 @@ class Doorbell(Protocol):
         """Wake whoever waits for this flow and key, in whatever process."""
         ...
 
-    async def wait(self, flow: str, key: str, *, timeout: float) -> bool:
-        """Wait to be woken; return whether anything may have happened before the time-out."""
+    def listening(self, flow: str, key: str) -> AbstractContextManager[asyncio.Event]:
+        """Give an event that is set when something may have happened.
+
+        Clear it, look into the inbox, then wait: so nothing falls between looking and waiting.
+        """
         ...
 
 
@@ -56,21 +59,27 @@ class LocalDoorbell:
             for event in events:
                 event.set()
 
-    async def wait(self, flow: str, key: str, *, timeout: float) -> bool:
-        """Wait to be woken."""
+    @contextmanager
+    def listening(self, flow: str, key: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set when something may have happened."""
         event = asyncio.Event()
         self._waiting[flow, key].add(event)
         try:
-            async with asyncio.timeout(timeout):
-                await event.wait()
-        except TimeoutError:
-            return False
-        else:
-            return True
+            yield event
         finally:
             self._waiting[flow, key].discard(event)
             if not self._waiting[flow, key]:
                 del self._waiting[flow, key]
+
+
+async def woken(event: asyncio.Event, *, timeout: float) -> bool:
+    """Wait for an event of `listening`; return False when the time runs out first."""
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 class SqliteDoorbell(LocalDoorbell):

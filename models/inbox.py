@@ -22,6 +22,7 @@ class InboxMessage(LeasedRow, table=True):
     __table_args__ = (
         Index("ix_inbox_message_work", "flow", "key", "state", "seq"),
         Index("ix_inbox_message_state", "state", "seq"),
+        Index("ix_inbox_message_key", "key", "seq"),
         Index("ix_inbox_message_waiting_for", "waiting_for"),
     )
 
@@ -171,8 +172,11 @@ def let_wait(
     )
 
 
-def wake(session: Session, idents: Collection[str], *, key: str, now: datetime) -> set[str]:
-    """Make pending what waits for one of `idents`; return the flows that have work now."""
+def wake(session: Session, idents: Collection[str], *, key: str | None, now: datetime) -> set[str]:
+    """Make pending what waits for one of `idents`; return the flows that have work now.
+
+    `key` is the grid that is known now; None leaves each message its own.
+    """
     flows: set[str] = set()
     for part in chunks(list(idents)):
         woken = (
@@ -187,8 +191,8 @@ def wake(session: Session, idents: Collection[str], *, key: str, now: datetime) 
                 state=DeliveryState.PENDING,
                 waiting_for=None,
                 error=None,
-                key=key,
                 available_at=now,
+                **({} if key is None else {"key": key}),
             )
             .execution_options(synchronize_session=False)
         )

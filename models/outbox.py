@@ -102,13 +102,23 @@ def release(
     *,
     reason: str,
     undo_attempt: bool,
+    available_at: datetime,
 ) -> None:
     """Give claimed rows back for a later try.
 
     `undo_attempt` says that nothing left the house: the row counts as never tried and needs
     no asking before it is sent.
     """
-    values: dict[str, Any] = {"state": DeliveryState.PENDING, "error": reason}
+    values: dict[str, Any] = {
+        "state": DeliveryState.PENDING,
+        "error": reason,
+        "available_at": available_at,
+    }
     if undo_attempt:
         values["attempts"] = col(OutboxMessage.attempts) - 1
     settle(session, OutboxMessage, [row.seq for row in rows], lease, **values)
+
+
+def bury(session: Session, row: OutboxMessage, lease: Lease, *, reason: str) -> None:
+    """Give a claimed row up, with the reason that a person will read."""
+    settle(session, OutboxMessage, [row.seq], lease, state=DeliveryState.DEAD, error=reason)

@@ -95,6 +95,19 @@ def allocate_areas(session: Session, grid: UUID) -> int:
     return len(squares) + len(holes)
 
 
+def has_unallocated_areas(session: Session, grid: UUID) -> bool:
+    """Return whether a square or hole has no area id yet."""
+    return any(
+        session.scalar(
+            select(col(entity.uuid))
+            .where(col(entity.grid_uuid) == grid, col(entity.uuid).not_in(_allocated(grid)))
+            .limit(1)
+        )
+        is not None
+        for entity in (Square, Hole)
+    )
+
+
 def _allocated(grid: UUID) -> Any:
     return select(col(AthenaArea.area_uuid)).where(col(AthenaArea.grid_uuid) == grid)
 
@@ -151,9 +164,11 @@ def grids_to_register(session: Session, *, silent_since: datetime) -> list[UUID]
             select(col(Grid.uuid))
             .join(Acquisition, col(Acquisition.uuid) == col(Grid.acquisition_uuid))
             .outerjoin(AthenaSession, col(AthenaSession.grid_uuid) == col(Grid.uuid))
-            .where(col(AthenaSession.run_number).is_(None),
+            .where(
+                col(AthenaSession.run_number).is_(None),
                 col(Acquisition.ended_at).is_(None),
-                col(Grid.last_news_at) >= silent_since,)
+                col(Grid.last_news_at) >= silent_since,
+            )
         )
     )
 
@@ -174,6 +189,11 @@ def grids_with_unregistered_areas(session: Session) -> set[UUID]:
         )
         found |= set(session.scalars(statement))
     return found
+
+
+def registered_grids(session: Session) -> set[UUID]:
+    """Return the grids that have an Athena session."""
+    return set(session.scalars(select(col(AthenaSession.grid_uuid))))
 
 
 def grids_to_close(session: Session, *, silent_since: datetime) -> list[UUID]:

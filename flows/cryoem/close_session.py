@@ -1,0 +1,16 @@
+"""An ended session's run is stopped at Athena."""
+
+from uuid import UUID
+
+from prefect import flow
+
+from tasks.cryoem.reports import report_session
+from tasks.cryoem.sessions import close_run
+
+
+@flow(name="close-session", flow_run_name="close-session {grid_uuid}")
+async def close_session(grid_uuid: UUID, reason: str | None = None) -> bool:
+    """Stop the grid's run at Athena and leave the summary; safe to repeat."""
+    stopped = await close_run(grid_uuid, reason)
+    await report_session(grid_uuid)
+    return stopped

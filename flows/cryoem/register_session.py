@@ -1,0 +1,16 @@
+"""A discovered session becomes an Athena session with a run."""
+
+from uuid import UUID
+
+from prefect import flow
+
+from tasks.cryoem.reports import report_session
+from tasks.cryoem.sessions import open_session
+
+
+@flow(name="register-session", flow_run_name="register-session {grid_uuid}")
+async def register_session(grid_uuid: UUID) -> bool:
+    """Register the grid's session at Athena and start its run; safe to repeat."""
+    opened = await open_session(grid_uuid)
+    await report_session(grid_uuid)
+    return opened
