@@ -6,6 +6,7 @@ AthanorError
 │   └── PortTaken
 ├── BadInput                  what came from outside can never be processed
 │   ├── MessageRejected
+│   ├── CursorRejected
 │   └── ManifestUnreadable
 │       └── ManifestIncomplete   … yet: worth reading again later
 ├── NotFound
@@ -56,9 +57,17 @@ class BadInput(AthanorError):
 class MessageRejected(BadInput):
     """A message does not have the form that its kind asks for."""
 
-    def __init__(self, message: str, *, fields: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, *, fields: Sequence[str] = (), reasons: Sequence[str] = ()
+    ) -> None:
         self.fields = tuple(fields)
+        #: What is wrong with each of the fields, in the same order.
+        self.reasons = tuple(reasons)
         super().__init__(message)
+
+
+class CursorRejected(BadInput):
+    """The cursor is not one that we gave for this list: take `next_cursor` of its last page."""
 
 
 class ManifestUnreadable(BadInput):

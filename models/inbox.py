@@ -6,13 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Index, distinct, select, update
+from sqlalchemy import Index, select, update
 from sqlmodel import Field, Session, col
 
 from core.ids import ATHANOR, derived
 from models.base import DeliveryState, LeasedRow, json_field, sequence_field
-from models.sql import chunks, insert_ignore
+from models.sql import chunks, insert_ignore, lock_until_commit
 from models.work import Lease, claim, claimable, settle
+
+#: Lock between those who let messages wait for something and those who make it known.
+WAITING = "inbox waiting"
 
 
 class InboxMessage(LeasedRow, table=True):
@@ -159,7 +162,10 @@ def set_aside(session: Session, message: InboxMessage, lease: Lease, *, reason: 
 def let_wait(
     session: Session, messages: Collection[InboxMessage], lease: Lease, *, what: str, ident: str
 ) -> None:
-    """Let claimed messages wait until `ident` is known; a wait is not a failed attempt."""
+    """Let claimed messages wait until `ident` is known; a wait is not a failed attempt.
+
+    Whoever finds that something is unknown calls `before_waiting` and looks again first.
+    """
     settle(
         session,
         InboxMessage,
@@ -172,29 +178,42 @@ def let_wait(
     )
 
 
+def before_waiting(session: Session) -> None:
+    """Keep anything from becoming known unnoticed between a second look and `let_wait`.
+
+    On PostgreSQL another transaction may have stored what is looked for, and woken those
+    who waited, just before we join them: we would wait for ever.
+    """
+    lock_until_commit(session, WAITING, shared=True)
+
+
 def wake(session: Session, idents: Collection[str], *, key: str | None, now: datetime) -> set[str]:
     """Make pending what waits for one of `idents`; return the flows that have work now.
 
     `key` is the grid that is known now; None leaves each message its own.
     """
     flows: set[str] = set()
+    if idents:
+        lock_until_commit(session, WAITING)
     for part in chunks(list(idents)):
         woken = (
             col(InboxMessage.state) == DeliveryState.WAITING,
             col(InboxMessage.waiting_for).in_(part),
         )
-        flows |= set(session.scalars(select(distinct(col(InboxMessage.flow))).where(*woken)))
-        session.execute(
-            update(InboxMessage)
-            .where(*woken)
-            .values(
-                state=DeliveryState.PENDING,
-                waiting_for=None,
-                error=None,
-                available_at=now,
-                **({} if key is None else {"key": key}),
+        flows |= set(
+            session.scalars(
+                update(InboxMessage)
+                .where(*woken)
+                .values(
+                    state=DeliveryState.PENDING,
+                    waiting_for=None,
+                    error=None,
+                    available_at=now,
+                    **({} if key is None else {"key": key}),
+                )
+                .returning(col(InboxMessage.flow))
+                .execution_options(synchronize_session=False)
             )
-            .execution_options(synchronize_session=False)
         )
     return flows
 

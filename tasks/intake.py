@@ -26,6 +26,8 @@ class Problem:
     index: int
     fields: tuple[str, ...]
     reason: str
+    #: What is wrong with each of the fields, in the same order.
+    reasons: tuple[str, ...] = ()
 
 
 class MessagesRejected(MessageRejected):
@@ -71,7 +73,7 @@ async def accept(
         try:
             parsed.append(parse(body))
         except MessageRejected as error:
-            parsed.append(Problem(index, error.fields, str(error)))
+            parsed.append(Problem(index, error.fields, str(error), error.reasons))
     problems = [one for one in parsed if isinstance(one, Problem)]
     if problems and not keep_rejected:
         raise MessagesRejected(problems)

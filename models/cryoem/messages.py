@@ -31,20 +31,40 @@ Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+def _either(*ways: dict[str, str]) -> ConfigDict:
+    """Return the configuration whose JSON schema asks for one of several sets of fields."""
+    return ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "required": list(way),
+                    "properties": {
+                        name: {"type": kind, **({"minItems": 1} if kind == "array" else {})}
+                        for name, kind in way.items()
+                    },
+                }
+                for way in ways
+            ]
+        }
+    )
+
+
 class Message(BaseModel):
     """Base of all messages."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    message_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    message_id: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        None, description="Your own id of the message: sent again, it is stored once per source."
+    )
 
 
 class _EpuMessage(Message):
     """What the agent read in one file; `observed_at` is the file's own modification time."""
 
-    grid_uuid: UUID
-    path: str
-    observed_at: AwareDatetime
+    grid_uuid: UUID = Field(description="The grid that the session images.")
+    path: str = Field(description="Where the file was read.")
+    observed_at: AwareDatetime = Field(description="The file's own modification time.")
 
 
 class EpuSessionMessage(_EpuMessage):
@@ -80,33 +100,39 @@ class EpuFailureMessage(Message):
     """A file could not be read and is not expected to heal by itself."""
 
     event_type: Literal["epu.failure"] = "epu.failure"
-    grid_uuid: UUID | None = None
-    path: str
-    reason: str
-    observed_at: AwareDatetime
+    grid_uuid: UUID | None = Field(None, description="The grid, when it is known.")
+    path: str = Field(description="The file that could not be read.")
+    reason: str = Field(description="Why, in words for a person.")
+    observed_at: AwareDatetime = Field(description="The file's own modification time.")
 
 
 class SessionEndedMessage(Message):
     """The acquisition of a grid is over."""
 
     event_type: Literal["session.ended"] = "session.ended"
-    grid_uuid: UUID
-    reason: str = "finished"
+    grid_uuid: UUID = Field(description="The grid whose acquisition is over.")
+    reason: str = Field("finished", description="Why it is over; Athena is told.")
 
 
 class _Prediction(Message):
-    prediction_model_name: Name
-    prediction_value: Probability
-    metric: Name | None = None
+    prediction_model_name: Name = Field(description="The model that predicts.")
+    prediction_value: Probability = Field(description="How good it should be, 0 to 1.")
+    metric: Name | None = Field(
+        None, description="The quality metric that is predicted; none means overall."
+    )
 
 
 class SquarePrediction(_Prediction):
     """A model's prediction for a square, named by uuid or by grid and EPU id."""
 
     event_type: Literal["gridsquare.model_prediction"] = "gridsquare.model_prediction"
-    gridsquare_uuid: UUID | None = None
-    grid_uuid: UUID | None = None
-    gridsquare_id: int | None = None
+    model_config = _either(
+        {"gridsquare_uuid": "string"}, {"grid_uuid": "string", "gridsquare_id": "integer"}
+    )
+
+    gridsquare_uuid: UUID | None = Field(None, description="The square, by Athanor's uuid.")
+    grid_uuid: UUID | None = Field(None, description="The grid, where EPU's id names the square.")
+    gridsquare_id: int | None = Field(None, description="The square, by EPU's id.")
 
     @model_validator(mode="after")
     def _named(self) -> "SquarePrediction":
@@ -126,9 +152,13 @@ class HolePrediction(_Prediction):
     """A model's prediction for a hole, named by uuid or by grid and EPU id."""
 
     event_type: Literal["foilhole.model_prediction"] = "foilhole.model_prediction"
-    foilhole_uuid: UUID | None = None
-    grid_uuid: UUID | None = None
-    foilhole_id: int | None = None
+    model_config = _either(
+        {"foilhole_uuid": "string"}, {"grid_uuid": "string", "foilhole_id": "integer"}
+    )
+
+    foilhole_uuid: UUID | None = Field(None, description="The hole, by Athanor's uuid.")
+    grid_uuid: UUID | None = Field(None, description="The grid, where EPU's id names the hole.")
+    foilhole_id: int | None = Field(None, description="The hole, by EPU's id.")
 
     @model_validator(mode="after")
     def _named(self) -> "HolePrediction":
@@ -148,9 +178,13 @@ class MultiHolePrediction(_Prediction):
     """One predicted value for many holes, named by uuids or by grid and EPU ids."""
 
     event_type: Literal["foilhole.model_multi_prediction"] = "foilhole.model_multi_prediction"
-    foilhole_uuids: tuple[UUID, ...] = ()
-    grid_uuid: UUID | None = None
-    foilhole_ids: tuple[int, ...] = ()
+    model_config = _either(
+        {"foilhole_uuids": "array"}, {"grid_uuid": "string", "foilhole_ids": "array"}
+    )
+
+    foilhole_uuids: tuple[UUID, ...] = Field((), description="The holes, by Athanor's uuids.")
+    grid_uuid: UUID | None = Field(None, description="The grid, where EPU's ids name the holes.")
+    foilhole_ids: tuple[int, ...] = Field((), description="The holes, by EPU's ids.")
 
     @model_validator(mode="after")
     def _named(self) -> "MultiHolePrediction":
@@ -208,5 +242,6 @@ def _rejected(error: ValidationError) -> MessageRejected:
         if item["type"] == "value_error":
             field = "message" if len(location) <= 1 else field
         fields.append(field)
-        reasons.append(f"{field}: {item['msg']}")
-    return MessageRejected("; ".join(reasons), fields=fields)
+        reasons.append(item["msg"])
+    text = "; ".join(f"{field}: {reason}" for field, reason in zip(fields, reasons, strict=True))
+    return MessageRejected(text, fields=fields, reasons=reasons)

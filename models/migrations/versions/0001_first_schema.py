@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(), nullable=True),
         sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("flow", "key"),
+        sa.PrimaryKeyConstraint("flow", "key", name=op.f("pk_drain")),
     )
     op.create_table(
         "inbox_message",
@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_inbox_message")),
         sa.UniqueConstraint("id", name=op.f("uq_inbox_message_id")),
     )
+    op.create_index("ix_inbox_message_key", "inbox_message", ["key", "seq"], unique=False)
     op.create_index("ix_inbox_message_state", "inbox_message", ["state", "seq"], unique=False)
     op.create_index("ix_inbox_message_waiting_for", "inbox_message", ["waiting_for"], unique=False)
     op.create_index(
@@ -221,7 +222,7 @@ def upgrade() -> None:
         sa.Column("level", sa.String(), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("prediction_id", sa.Uuid(), nullable=False),
-        sa.Column("message_seq", sa.Integer(), nullable=False),
+        sa.Column("message_seq", sa.BigInteger(), nullable=False),
         sa.Column("predicted_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["grid_uuid"], ["grid.uuid"], name=op.f("fk_current_prediction_grid_uuid_grid")
@@ -275,7 +276,7 @@ def upgrade() -> None:
         sa.Column("metric_name", sa.String(), nullable=True),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("message_uuid", sa.Uuid(), nullable=False),
-        sa.Column("message_seq", sa.Integer(), nullable=False),
+        sa.Column("message_seq", sa.BigInteger(), nullable=False),
         sa.Column("predicted_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["grid_uuid"], ["grid.uuid"], name=op.f("fk_prediction_grid_uuid_grid")
@@ -303,7 +304,7 @@ def upgrade() -> None:
         "square",
         sa.Column("uuid", sa.Uuid(), nullable=False),
         sa.Column("grid_uuid", sa.Uuid(), nullable=False),
-        sa.Column("square_id", sa.Integer(), nullable=False),
+        sa.Column("square_id", sa.BigInteger(), nullable=False),
         sa.Column("atlas_x", sa.Float(), nullable=True),
         sa.Column("atlas_y", sa.Float(), nullable=True),
         sa.Column("atlas_width", sa.Float(), nullable=True),
@@ -312,7 +313,7 @@ def upgrade() -> None:
         sa.Column("physical_x", sa.Float(), nullable=True),
         sa.Column("physical_y", sa.Float(), nullable=True),
         sa.Column("placed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("atlas_node_id", sa.Integer(), nullable=True),
+        sa.Column("atlas_node_id", sa.BigInteger(), nullable=True),
         sa.Column("stage_x", sa.Float(), nullable=True),
         sa.Column("stage_y", sa.Float(), nullable=True),
         sa.Column("stage_z", sa.Float(), nullable=True),
@@ -378,7 +379,7 @@ def upgrade() -> None:
         sa.Column("uuid", sa.Uuid(), nullable=False),
         sa.Column("grid_uuid", sa.Uuid(), nullable=False),
         sa.Column("square_uuid", sa.Uuid(), nullable=False),
-        sa.Column("hole_id", sa.Integer(), nullable=False),
+        sa.Column("hole_id", sa.BigInteger(), nullable=False),
         sa.Column("x", sa.Float(), nullable=True),
         sa.Column("y", sa.Float(), nullable=True),
         sa.Column("width", sa.Float(), nullable=True),
@@ -538,6 +539,7 @@ def downgrade() -> None:
     op.drop_table("outbox_message")
     op.drop_index("ix_inbox_message_work", table_name="inbox_message")
     op.drop_index("ix_inbox_message_waiting_for", table_name="inbox_message")
+    op.drop_index("ix_inbox_message_key", table_name="inbox_message")
     op.drop_index("ix_inbox_message_state", table_name="inbox_message")
     op.drop_table("inbox_message")
     op.drop_table("drain")
