@@ -15,7 +15,7 @@ from core.errors import ConfigurationError
 from core.settings import Settings
 from domains.cryoem.policy import Policy
 from messaging.doorbell import Doorbell, LocalDoorbell, PostgresDoorbell, SqliteDoorbell
-from messaging.launcher import Launcher
+from messaging.launcher import Launcher, emit
 from models.database import Database
 
 
@@ -34,6 +34,10 @@ class Resources:
         """How predictions become decisions, as configured."""
         chosen = self.settings.decisions
         return Policy(chosen.threshold, chosen.plugin_type, chosen.decided_by)
+
+    def emit(self, event: str, resource_id: str, payload: dict[str, str]) -> None:
+        """Tell Prefect's automations; a doorbell only, it may get lost."""
+        emit(event, resource_id, payload)
 
 
 _CURRENT: ContextVar[Resources] = ContextVar("athanor_resources")

@@ -6,6 +6,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytest_plugins = ["tests.database_fixtures", "tests.prefect_fixtures", "tests.session_fixtures"]
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
