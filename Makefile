@@ -1,0 +1,67 @@
+# Athanor. Every target sets up what it needs in .venv, from plain python3 (3.11 or newer) and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.ready-to-run
+DEV    := $(VENV)/.ready-to-develop
+ROOMS  := core domains models messaging blocks tasks flows agent api simulators entrypoints deployments
+# With make -s, or when the output is no terminal, installers stay quiet too.
+QUIET  := --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint format lock bench clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUN) ## Run one simulated session from files to decisions (KEEP=1 leaves it up)
+	@$(BIN)/athanor demo $(if $(KEEP),--keep)
+
+up: $(RUN) ## Run Athanor on this machine until Ctrl-C
+	@$(BIN)/athanor up
+
+test: $(DEV) ## Run all tests
+	@$(BIN)/pytest -q -n 4 --dist loadgroup $(ARGS)
+
+lint: $(DEV) ## Check style, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+	@$(BIN)/pyright
+
+format: $(DEV) ## Rewrite the code in our style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(DEV) ## Measure the figures of benchmarks/README.md
+	@$(BIN)/python -m benchmarks
+
+lock: | $(BIN)/uv ## Renew the lock files with the newest versions that the ranges allow
+	@$(BIN)/uv pip compile $(QUIET) --upgrade --universal --generate-hashes --no-emit-index-url \
+	  --no-header --extra server pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile $(QUIET) --upgrade --universal --generate-hashes --no-emit-index-url \
+	  --no-header --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove what was installed and what tools left behind
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Athanor needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up .venv (once) …"
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install $(QUIET) --disable-pip-version-check uv
+
+$(RUN): requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "Installing what Athanor needs …"
+	@$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUN)
+	@echo "Installing what its tests need …"
+	@$(BIN)/uv pip install $(QUIET) --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
