@@ -99,14 +99,20 @@ async def running(
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is spelt out.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as exc:
+        listener.close()
         if exc.errno == errno.EADDRINUSE:
             raise PortTaken(port, "Athena simulator", "--port") from exc
         raise ConfigurationError(
             f"The Athena simulator cannot listen on {host} port {port}: {exc.strerror}"
         ) from exc
+    return listener
 
 
 def _url(listener: socket.socket) -> str:

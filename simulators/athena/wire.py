@@ -127,17 +127,20 @@ async def _json(request: Request) -> Any:
 
 
 def _parse(adapter: TypeAdapter[Any], value: Any, defaults: Mapping[str, Any]) -> Any:
-    filled = (
-        [{**defaults, **item} if isinstance(item, dict) else item for item in value]
-        if isinstance(value, list)
-        else {**defaults, **value}
-        if isinstance(value, dict)
-        else value
-    )
+    items = value if isinstance(value, list) else [value]
+    filled = [_filled(item, defaults) if isinstance(item, dict) else item for item in items]
+    if not isinstance(value, list):
+        (filled,) = filled
     try:
         return adapter.validate_json(json.dumps(filled), strict=True, by_alias=True, by_name=False)
     except ValidationError as exc:
         raise rejected(describe(exc.errors(include_url=False, include_input=False))) from exc
+
+
+def _filled(item: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the item with what is missing; null is missing where it is text, else refused."""
+    given = {k: v for k, v in item.items() if v is not None or defaults.get(k) != ""}
+    return {**defaults, **given}
 
 
 def describe(errors: Iterable[Mapping[str, Any]]) -> str:
