@@ -144,7 +144,13 @@ def _advice(url: URL, reason: str) -> str | None:
 
 
 def _engine(url: URL, pool_size: int) -> Engine:
-    return create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
 
 
 def _sqlite_engine(url: URL) -> Engine:
@@ -157,7 +163,8 @@ def _sqlite_engine(url: URL) -> Engine:
                 f"The folder {folder} cannot be made: {error.strerror}. "
                 "Choose another with ATHANOR_HOME."
             ) from error
-    engine = create_engine(url, connect_args={"timeout": _SQLITE_BUSY_SECONDS})
+    patience = {} if "timeout" in url.query else {"timeout": _SQLITE_BUSY_SECONDS}
+    engine = create_engine(url, connect_args=patience, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: object, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]

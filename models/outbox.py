@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, update
+from sqlalchemy import Index, select, update
 from sqlmodel import Field, Session, col
 
 from models.base import DeliveryState, LeasedRow, json_field, sequence_field
-from models.sql import insert_ignore
+from models.sql import chunks, insert_ignore
 from models.work import Lease, settle
 
 
@@ -61,17 +61,25 @@ def put(session: Session, rows: Sequence[dict[str, Any]], *, now: datetime) -> N
 
 def supersede(session: Session, subjects: Collection[str], *, keep: Collection[UUID]) -> None:
     """Withdraw rows on these subjects that were never tried, except `keep`."""
-    session.execute(
-        update(OutboxMessage)
-        .where(
-            col(OutboxMessage.subject).in_(subjects),
-            col(OutboxMessage.state) == DeliveryState.PENDING,
-            col(OutboxMessage.attempts) == 0,
-            col(OutboxMessage.id).not_in(keep),
+    kept = set(keep)
+    for part in chunks(list(subjects)):
+        # Locked, so that nobody claims one between the look and the withdrawal.
+        found = session.scalars(
+            select(col(OutboxMessage.id))
+            .where(
+                col(OutboxMessage.subject).in_(part),
+                col(OutboxMessage.state) == DeliveryState.PENDING,
+                col(OutboxMessage.attempts) == 0,
+            )
+            .with_for_update()
         )
-        .values(state=DeliveryState.SUPERSEDED)
-        .execution_options(synchronize_session=False)
-    )
+        for unwanted in chunks([ident for ident in found if ident not in kept]):
+            session.execute(
+                update(OutboxMessage)
+                .where(col(OutboxMessage.id).in_(unwanted))
+                .values(state=DeliveryState.SUPERSEDED)
+                .execution_options(synchronize_session=False)
+            )
 
 
 def mark_sent(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel
 
@@ -22,6 +22,14 @@ def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
 def table_of(model: type[SQLModel]) -> Table:
     """Return the table behind a SQLModel class."""
     return model.__table__  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def lock_until_commit(session: Session, name: str, *, shared: bool = False) -> None:
+    """Wait for a lock by name, held until the transaction ends; SQLite has one writer anyway."""
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    take = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+    session.execute(select(take(func.hashtextextended(name, 0))))
 
 
 def insert(session: Session, model: type[SQLModel]) -> postgresql.Insert | sqlite.Insert:

@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 
 from core.errors import LeaseLost
 from models.base import DeliveryState, LeasedRow
+from models.sql import chunks
 
 Row = TypeVar("Row", bound=LeasedRow)
 
@@ -61,10 +62,10 @@ def claim(
     rows = list(session.scalars(wanted))
     # One fence for the whole claim, above any that its rows have had.
     lease = Lease(holder, 1 + max((row.fence for row in rows), default=0))
-    if rows:
+    for part in chunks([row.seq for row in rows]):
         session.execute(
             update(model)
-            .where(col(model.seq).in_([row.seq for row in rows]))
+            .where(col(model.seq).in_(part))
             .values(
                 state=DeliveryState.CLAIMED,
                 attempts=col(model.attempts) + 1,
@@ -91,22 +92,23 @@ def settle(
     Raises:
         LeaseLost: One of them is not held under this lease any more; nothing may be kept.
     """
-    if not seqs:
-        return
-    result = session.execute(
-        update(model)
-        .where(
-            col(model.seq).in_(seqs),
-            col(model.state) == DeliveryState.CLAIMED,
-            col(model.claimed_by) == lease.holder,
-            col(model.fence) == lease.fence,
+    settled = 0
+    for part in chunks(list(seqs)):
+        result = session.execute(
+            update(model)
+            .where(
+                col(model.seq).in_(part),
+                col(model.state) == DeliveryState.CLAIMED,
+                col(model.claimed_by) == lease.holder,
+                col(model.fence) == lease.fence,
+            )
+            .values(claimed_by=None, lease_expires_at=None, **values)
+            .execution_options(synchronize_session=False)
         )
-        .values(claimed_by=None, lease_expires_at=None, **values)
-        .execution_options(synchronize_session=False)
-    )
-    if result.rowcount != len(seqs):  # pyright: ignore[reportAttributeAccessIssue]
+        settled += result.rowcount  # pyright: ignore[reportAttributeAccessIssue]
+    if settled != len(seqs):
         raise LeaseLost(
-            f"{len(seqs) - result.rowcount} of {len(seqs)} rows are no longer held by "  # pyright: ignore[reportAttributeAccessIssue]
+            f"{len(seqs) - settled} of {len(seqs)} rows are no longer held by "
             f"{lease.holder} (fence {lease.fence})"
         )
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 from models.base import json_field
@@ -55,7 +55,7 @@ class Prediction(SQLModel, table=True):
     value: float
     #: The inbox message that brought it.
     message_uuid: UUID = Field(index=True)
-    message_seq: int
+    message_seq: int = Field(sa_type=BigInteger)
     #: When that message came in.
     predicted_at: datetime
 
@@ -74,7 +74,7 @@ class CurrentPrediction(SQLModel, table=True):
     level: str
     value: float
     prediction_id: UUID
-    message_seq: int
+    message_seq: int = Field(sa_type=BigInteger)
     predicted_at: datetime
 
 

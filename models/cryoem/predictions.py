@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from core.ids import derived
+from models import inbox
 from models.cryoem.decision_tables import (
     CurrentPrediction,
     Level,
@@ -65,6 +66,10 @@ def record(session: Session, items: Sequence[Item]) -> Recorded:
     recorded = Recorded()
     targets = _known_targets(session, items)
     metrics = set(session.scalars(select(col(QualityMetric.name))))
+    if any(_missing(message, prediction, targets, metrics) for message, prediction in items):
+        inbox.before_waiting(session)
+        targets |= _known_targets(session, items)
+        metrics |= set(session.scalars(select(col(QualityMetric.name))))
     rows: list[dict[str, Any]] = []
     for message, prediction in items:
         missing = _missing(message, prediction, targets, metrics)
@@ -98,7 +103,11 @@ def grids_of(session: Session, predictions: Iterable[PredictionMessage]) -> dict
         (squares if isinstance(prediction, SquarePrediction) else holes).update(
             targets_of(prediction)
         )
-    return {target: found.grid for target, found in _targets(session, list(squares), list(holes))}
+    known = dict(_targets(session, list(squares), list(holes)))
+    if len(known) < len(squares | holes):
+        inbox.before_waiting(session)
+        known |= _targets(session, list(squares - set(known)), list(holes - set(known)))
+    return {target: found.grid for target, found in known.items()}
 
 
 def _known_targets(session: Session, items: Sequence[Item]) -> dict[UUID, _Target]:
@@ -192,17 +201,7 @@ def _write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     # A message that waited must not overwrite a value that came in after it.
     statement = statement.on_conflict_do_update(
         index_elements=["target_uuid", "model_name", "metric_name"],
-        set_={
-            name: excluded[name]
-            for name in (
-                "grid_uuid",
-                "level",
-                "value",
-                "prediction_id",
-                "message_seq",
-                "predicted_at",
-            )
-        },
+        set_={name: excluded[name] for name in _REPLACED},
         where=col(CurrentPrediction.message_seq) <= excluded["message_seq"],
     )
     session.connection().execute(statement, list(latest.values()))

@@ -7,7 +7,7 @@ unmeasured value is NULL. Keys are deterministic (`domains.cryoem.ids`).
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 
@@ -85,7 +85,7 @@ class Square(SQLModel, table=True):
 
     uuid: UUID = Field(primary_key=True)
     grid_uuid: UUID = Field(foreign_key="grid.uuid")
-    square_id: int
+    square_id: int = Field(sa_type=BigInteger)
     # From the atlas.
     atlas_x: float | None = None
     atlas_y: float | None = None
@@ -96,7 +96,7 @@ class Square(SQLModel, table=True):
     physical_y: float | None = None
     placed_at: datetime | None = None
     # From its .dm file.
-    atlas_node_id: int | None = None
+    atlas_node_id: int | None = Field(default=None, sa_type=BigInteger)
     stage_x: float | None = None
     stage_y: float | None = None
     stage_z: float | None = None
@@ -137,7 +137,7 @@ class Hole(SQLModel, table=True):
     uuid: UUID = Field(primary_key=True)
     grid_uuid: UUID = Field(foreign_key="grid.uuid")
     square_uuid: UUID = Field(foreign_key="square.uuid", index=True)
-    hole_id: int
+    hole_id: int = Field(sa_type=BigInteger)
     # From its square's .dm file.
     x: float | None = None
     y: float | None = None

@@ -21,8 +21,14 @@ def render_item(kind: str, item: object, _context: object) -> str | Literal[Fals
     return False
 
 
+#: Which advisory lock of PostgreSQL stands for "the schema is being changed".
+_MIGRATION_LOCK = 0x4154484D
+
 database: Database = context.config.attributes["database"]
 with database.engine.connect() as connection:
+    if not database.is_sqlite:
+        # SQLite lets one in at a time; here a second process waits, then finds all done.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
     context.configure(
         connection=connection,
         target_metadata=SQLModel.metadata,
