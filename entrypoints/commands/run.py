@@ -1,0 +1,92 @@
+"""`athanor up`, `athanor worker`, `athanor init`: processes and what makes them ready."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from core.logging import configure
+from core.settings import Settings
+
+
+def up(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+) -> None:
+    """Run Athanor on this machine until Ctrl-C: database, Prefect server, API and worker.
+
+    The first start makes everything it needs under ATHANOR_HOME. Set PREFECT_API_URL to use a
+    Prefect server that runs elsewhere, and ATHANOR_DATABASE_URL for PostgreSQL.
+
+    Then, in other terminals:
+
+      athanor simulate athena           a decision service to talk to
+      athanor agent watch DIR           follow an EPU session
+      athanor status                    what is going on
+    """
+    from entrypoints import up as wiring  # noqa: PLC0415 (Prefect takes seconds to import)
+    from entrypoints.environment import ui_url  # noqa: PLC0415
+
+    settings = Settings()
+    configure("WARNING" if quiet else settings.log_level, as_json=settings.log_json)
+    console = Console(stderr=True, quiet=quiet)
+    with console.status("Starting …") as status:
+        supervisor = wiring.build(settings, say=console.print)
+
+        def started() -> None:
+            status.stop()
+            console.print(f"[bold]Athanor is up.[/bold]  Athena at {settings.athena.url}")
+            console.print(f"  pages   {ui_url()}", highlight=False)
+            console.print(
+                f"  API     http://{settings.api.host}:{settings.api.port}/docs", highlight=False
+            )
+            console.print(f"  state   {settings.home}", highlight=False)
+            console.print("Ctrl-C stops everything.")
+
+        asyncio.run(wiring.run(supervisor, started=started))
+    console.print("Stopped.")
+
+
+def worker() -> None:
+    """Run one more worker, beside those of `athanor up`, on this machine or another.
+
+    Workers share the database (ATHANOR_DATABASE_URL) and Prefect's server (PREFECT_API_URL);
+    leases keep them from doing anything twice. SIGTERM lets runs finish for a few seconds.
+    """
+    from entrypoints import up as wiring  # noqa: PLC0415 (as above)
+
+    settings = Settings()
+    configure(settings.log_level, as_json=settings.log_json)
+    supervisor = wiring.build_worker(settings, say=typer.echo)
+    asyncio.run(
+        wiring.run(supervisor, started=lambda: typer.echo("The worker takes runs.", err=True))
+    )
+
+
+def init(
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Write deployments anew that somebody changed in Prefect's pages."
+        ),
+    ] = False,
+) -> None:
+    """Make everything ready: tables, work pool, blocks and deployments. Safe to repeat.
+
+    `athanor up` does the same at its start; use this for a Prefect server of your own
+    (PREFECT_API_URL), or after an upgrade.
+    """
+    from entrypoints import up as wiring  # noqa: PLC0415 (as above)
+
+    settings = Settings()
+    configure("WARNING", as_json=settings.log_json)
+    console = Console(stderr=True)
+    with console.status("Making ready …"):
+        done = asyncio.run(wiring.initialise_once(settings, force=force))
+    before = done.schema_before or "nothing"
+    if done.schema_before == done.schema:
+        console.print(f"Database: at schema {done.schema}, nothing to do.")
+    else:
+        console.print(f"Database: from {before} to schema {done.schema}.")
+    unchanged = len(done.deployments) - len(done.changed)
+    console.print(f"Deployments: {len(done.changed)} registered, {unchanged} unchanged.")

@@ -1,0 +1,151 @@
+"""The services of `athanor up`, `athanor worker` and `athanor api`, in order of their start."""
+
+import asyncio
+from asyncio import Event, Task
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from api.app import create_app
+from api.server import ApiServer
+from blocks.resources import Resources, opened, provide
+from core.settings import Settings
+from entrypoints.initialise import initialise
+from entrypoints.worker import WarmWorker
+from messaging.launcher import Launcher
+from models.database import Database
+
+Say = Callable[[str], None]
+
+
+class Backbone:
+    """What the other services share: the database, the doorbell, one Athena client."""
+
+    name = "database and registration"
+
+    def __init__(
+        self, settings: Settings, *, rung: Callable[[], None], register: bool, say: Say
+    ) -> None:
+        """Take the settings; nothing is opened.
+
+        Args:
+            settings: Where everything is.
+            rung: Wakes the worker of this process after each launch.
+            register: Whether to migrate and register first, or to expect that it was done.
+            say: Told of each step, for a person.
+        """
+        self._settings = settings
+        self._rung = rung
+        self._register = register
+        self._say = say
+        self._life: Task[None] | None = None
+        self._stopping = Event()
+        self._resources: Resources | None = None
+
+    @property
+    def resources(self) -> Resources:
+        """What is open; there is nothing before the start."""
+        if self._resources is None:
+            raise RuntimeError("the backbone is not started")
+        return self._resources
+
+    async def start(self) -> None:
+        """Return when everything is open."""
+        ready = Event()
+        # One task opens and closes, since contexts must end where they began.
+        self._life = asyncio.create_task(self._live(ready), name="backbone")
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait({self._life, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._life.done():
+            await self._life
+
+    async def wait(self) -> None:
+        """Return when it was stopped."""
+        if self._life:
+            await asyncio.shield(self._life)
+
+    async def stop(self) -> None:
+        """Close everything."""
+        self._stopping.set()
+        if self._life:
+            await asyncio.wait({self._life})
+
+    async def _live(self, ready: Event) -> None:
+        database = Database(self._settings.resolved_database_url)
+        try:
+            await asyncio.to_thread(database.check)
+            if self._register:
+                done = await initialise(self._settings, database)
+                if done.schema_before != done.schema:
+                    self._say(f"Database migrated to {done.schema}")
+                if done.changed:
+                    self._say(f"{len(done.changed)} deployments registered with Prefect")
+            async with AsyncExitStack() as stack:
+                launcher = await stack.enter_async_context(Launcher(rung=self._rung))
+                self._resources = await stack.enter_async_context(
+                    opened(self._settings, database=database, launcher=launcher)
+                )
+                ready.set()
+                await self._stopping.wait()
+        finally:
+            database.close()
+
+
+class WorkerService:
+    """The warm worker, whose runs find the backbone's resources."""
+
+    name = "worker"
+
+    def __init__(self, worker: WarmWorker, backbone: Backbone) -> None:
+        """Take the worker and where its runs find what they need."""
+        self._worker = worker
+        self._backbone = backbone
+
+    async def start(self) -> None:
+        """Return when it takes runs."""
+        with provide(self._backbone.resources):
+            await self._worker.start()
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+        await self._worker.wait()
+
+    async def stop(self) -> None:
+        """Let runs finish for a moment, then end it."""
+        await self._worker.stop()
+
+
+class ApiService:
+    """The HTTP API on the backbone's connections."""
+
+    name = "API"
+
+    def __init__(self, settings: Settings, backbone: Backbone, *, prefect_ui: str) -> None:
+        """Take where to listen and what to serve."""
+        self._settings = settings
+        self._backbone = backbone
+        self._prefect_ui = prefect_ui
+        self._server: ApiServer | None = None
+
+    async def start(self) -> None:
+        """Return when it answers."""
+        shared = self._backbone.resources
+        app = create_app(
+            self._settings,
+            database=shared.database,
+            doorbell=shared.doorbell,
+            launcher=shared.launcher,
+            prefect_ui=self._prefect_ui,
+        )
+        self._server = ApiServer(app, host=self._settings.api.host, port=self._settings.api.port)
+        await self._server.start()
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+        if self._server:
+            await self._server.wait()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._server:
+            await self._server.stop()

@@ -1,0 +1,97 @@
+"""`athanor up`: Prefect server, database, registration, API and worker, until told to stop."""
+
+import asyncio
+from asyncio import Event
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from core.settings import Settings
+from entrypoints.environment import make_home, prepare_prefect, ui_url
+from entrypoints.ports import require_free_port
+from entrypoints.supervisor import Service, Supervisor
+
+if TYPE_CHECKING:
+    from entrypoints.initialise import Initialised
+
+Say = Callable[[str], None]
+
+
+def build(settings: Settings, *, say: Say) -> Supervisor:
+    """Return everything that `athanor up` runs, not yet started.
+
+    Raises:
+        PortTaken: One of the ports is in use.
+        StorageUnavailable: Athanor's folder cannot be written.
+    """
+    make_home(settings.home)
+    own_server = prepare_prefect(settings)
+    require_free_port(settings.api.host, settings.api.port, what="API", setting="ATHANOR_API__PORT")
+    # Prefect reads the environment when it is first imported: not before it is prepared.
+    from entrypoints.prefect_server import PrefectServer  # noqa: PLC0415
+    from entrypoints.stack import ApiService, Backbone, WorkerService  # noqa: PLC0415
+    from entrypoints.worker import WarmWorker  # noqa: PLC0415
+
+    services: list[Service] = []
+    if own_server:
+        require_free_port(
+            settings.prefect.host,
+            settings.prefect.port,
+            what="Prefect server",
+            setting="ATHANOR_PREFECT__PORT",
+        )
+        services.append(PrefectServer(settings.prefect, settings.home))
+    worker = WarmWorker(settings.worker)
+    backbone = Backbone(settings, rung=worker.wake, register=True, say=say)
+    services += [
+        backbone,
+        ApiService(settings, backbone, prefect_ui=ui_url()),
+        WorkerService(worker, backbone),
+    ]
+    return Supervisor(services)
+
+
+def build_worker(settings: Settings, *, say: Say) -> Supervisor:
+    """Return what `athanor worker` runs: a worker on what `athanor up` or `init` made ready."""
+    make_home(settings.home)
+    prepare_prefect(settings)
+    from entrypoints.stack import Backbone, WorkerService  # noqa: PLC0415
+    from entrypoints.worker import WarmWorker  # noqa: PLC0415
+
+    worker = WarmWorker(settings.worker)
+    backbone = Backbone(settings, rung=worker.wake, register=False, say=say)
+    return Supervisor([backbone, WorkerService(worker, backbone)])
+
+
+async def run(supervisor: Supervisor, *, started: Callable[[], None]) -> None:
+    """Run until stopped; `started` is called once everything is at work."""
+    ready = Event()
+
+    async def announce() -> None:
+        await ready.wait()
+        started()
+
+    announcing = asyncio.create_task(announce())
+    try:
+        await supervisor.run(started=ready)
+    finally:
+        announcing.cancel()
+        await asyncio.wait({announcing})
+
+
+async def initialise_once(settings: Settings, *, force: bool) -> "Initialised":
+    """Do what `athanor init` does, with a Prefect server of our own for the while if need be."""
+    make_home(settings.home)
+    own_server = prepare_prefect(settings)
+    from entrypoints.initialise import initialise  # noqa: PLC0415
+    from entrypoints.prefect_server import PrefectServer  # noqa: PLC0415
+    from models.database import Database  # noqa: PLC0415
+
+    database = Database(settings.resolved_database_url)
+    async with AsyncExitStack() as stack:
+        stack.callback(database.close)
+        if own_server:
+            server = PrefectServer(settings.prefect, settings.home)
+            stack.push_async_callback(server.stop)
+            await server.start()
+        return await initialise(settings, database, force=force)
