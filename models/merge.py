@@ -1,7 +1,9 @@
 """Merge what several files say about the same rows, and tell what that changed.
 
-A row is put together from partial views that come in any order: a value that is missing
-never hides one that is known, and an older view only fills gaps.
+A row is put together from partial views that come in any order. Views of one kind share a
+clock: the newest of them says all that they say, and an older one nothing. A view without a
+clock only fills gaps. So the same views give the same row, whatever the order (as long as no
+two of a kind differ at the same moment, when the later to arrive counts).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +23,8 @@ Key: TypeAlias = tuple[Any, ...]
 class Patch:
     """A partial view of one row.
 
-    `clock` names the column that says how recent the view is; without one it only fills gaps.
+    `clock` names the column that says how recent the view is; its values are then all that
+    views of this kind say, those that it lacks as None. Without one it only fills gaps.
     """
 
     model: type[SQLModel]
@@ -84,12 +87,14 @@ def _merge_one(session: Session, model: type[SQLModel], patches: Sequence[Patch]
 
 
 def _apply(row: dict[str, Any], patch: Patch) -> None:
-    moment: datetime | None = patch.values.get(patch.clock) if patch.clock else None
-    known: datetime | None = row[patch.clock] if patch.clock else None
-    overrides = patch.clock is not None and (known is None or (moment or known) >= known)
-    for name, value in patch.values.items():
-        if value is not None and (overrides or row[name] is None):
-            row[name] = value
+    if patch.clock is None:
+        row.update({name: value for name, value in patch.values.items() if row[name] is None})
+        return
+    moment: datetime | None = patch.values[patch.clock]
+    known: datetime | None = row[patch.clock]
+    # A view that does not say when it was is older than any that does.
+    if known is None or (moment is not None and moment >= known):
+        row.update(patch.values)
 
 
 def _existing(

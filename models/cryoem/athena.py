@@ -12,8 +12,9 @@ from sqlmodel import Session, col
 from core.errors import UnknownParent
 from domains.cryoem.policy import area_ids
 from models.cryoem.decision_tables import AthenaArea, AthenaSession, Level
+from models.cryoem.entities import areas_of
 from models.cryoem.tables import Acquisition, Grid, Hole, Square
-from models.sql import chunks, insert_ignore
+from models.sql import chunks, insert_ignore, lock_until_commit
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def set_run(session: Session, grid: UUID, **values: Any) -> None:
 
 def allocate_areas(session: Session, grid: UUID) -> int:
     """Give an area id to each square and hole that has none; return how many."""
+    lock_until_commit(session, areas_of(grid))
     taken = set(
         session.scalars(select(col(AthenaArea.area_id)).where(col(AthenaArea.grid_uuid) == grid))
     )

@@ -15,6 +15,7 @@ from models.cryoem.messages import (
     EpuImageMessage,
     EpuMessage,
     EpuSessionMessage,
+    EpuSquareMessage,
 )
 from models.cryoem.tables import (
     Acquisition,
@@ -27,6 +28,7 @@ from models.cryoem.tables import (
     TileSquare,
 )
 from models.merge import Merged, Patch, merge
+from models.sql import chunks, lock_until_commit
 
 #: Names of entities as people see them in summaries, parents first.
 ENTITY_NAMES: Mapping[type[SQLModel], str] = {
@@ -60,6 +62,11 @@ class Applied:
     new_grids: tuple[UUID, ...] = field(default=())
 
 
+def areas_of(grid: UUID) -> str:
+    """Return the name of the lock of those who make rows of a grid."""
+    return f"areas of {grid}"
+
+
 def apply_epu(session: Session, messages: Sequence[EpuMessage], *, now: datetime) -> Applied:
     """Upsert everything that the messages say, in one read and one write per table.
 
@@ -68,6 +75,8 @@ def apply_epu(session: Session, messages: Sequence[EpuMessage], *, now: datetime
         MessageRejected: A session without name and id, or an image that names nothing.
     """
     grids = {message.grid_uuid for message in messages}
+    for grid in sorted(grids, key=str):
+        lock_until_commit(session, areas_of(grid))
     announced = {m.grid_uuid for m in messages if isinstance(m, EpuSessionMessage)}
     acquisitions = _acquisitions(session, grids)
     for grid in grids - announced - set(acquisitions):
@@ -112,14 +121,23 @@ def _holes_without_square(
     session: Session, messages: Sequence[EpuMessage]
 ) -> dict[UUID, UUID | None]:
     """Return hole uuid → square uuid for images whose path does not tell the square."""
-    holes = [
+    holes = {
         ids.hole_uuid(m.grid_uuid, m.name.hole_id)
         for m in messages
         if isinstance(m, EpuImageMessage)
         and m.name.hole_id is not None
         and m.name.square_id is None
-    ]
+    }
     if not holes:
         return {}
-    statement = select(col(Hole.uuid), col(Hole.square_uuid)).where(col(Hole.uuid).in_(holes))
-    return {hole: square for hole, square in session.execute(statement)}  # noqa: C416 (as above)
+    found: dict[UUID, UUID | None] = {
+        uuid: ids.square_uuid(m.grid_uuid, m.manifest.square_id)
+        for m in messages
+        if isinstance(m, EpuSquareMessage)
+        for hole in m.manifest.holes
+        if (uuid := ids.hole_uuid(m.grid_uuid, hole.hole_id)) in holes
+    }
+    for part in chunks(list(holes)):
+        statement = select(col(Hole.uuid), col(Hole.square_uuid)).where(col(Hole.uuid).in_(part))
+        found |= {hole: square for hole, square in session.execute(statement)}  # noqa: C416 (as above)
+    return found

@@ -159,7 +159,9 @@ def _atlas_patches(message: EpuAtlasMessage) -> Iterator[Patch]:
                         "tile_uuid": ids.tile_uuid(grid, tile.tile_id),
                         "square_uuid": ids.square_uuid(grid, square.square_id),
                         **_point("", tile.position),
+                        "observed_at": message.observed_at,
                     },
+                    clock="observed_at",
                 )
 
 
@@ -307,14 +309,12 @@ def _square_exists(grid: UUID, square_id: int) -> Patch:
 
 
 def _point(prefix: str, point: Point | None) -> dict[str, Any]:
-    return {f"{prefix}x": point.x, f"{prefix}y": point.y} if point else {}
+    return {f"{prefix}{axis}": getattr(point, axis, None) for axis in ("x", "y")}
 
 
 def _extent(prefix: str, extent: Extent | None) -> dict[str, Any]:
-    return {f"{prefix}width": extent.width, f"{prefix}height": extent.height} if extent else {}
+    return {f"{prefix}{side}": getattr(extent, side, None) for side in ("width", "height")}
 
 
 def _stage(position: StagePosition | None) -> dict[str, Any]:
-    if position is None:
-        return {}
-    return {f"stage_{axis}": getattr(position, axis) for axis in ("x", "y", "z", "a", "b")}
+    return {f"stage_{axis}": getattr(position, axis, None) for axis in ("x", "y", "z", "a", "b")}

@@ -127,6 +127,7 @@ class TileSquare(SQLModel, table=True):
     square_uuid: UUID = Field(foreign_key="square.uuid", primary_key=True, index=True)
     x: float | None = None
     y: float | None = None
+    observed_at: datetime | None = None
 
 
 class Hole(SQLModel, table=True):

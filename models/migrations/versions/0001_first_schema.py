@@ -454,6 +454,7 @@ def upgrade() -> None:
         sa.Column("square_uuid", sa.Uuid(), nullable=False),
         sa.Column("x", sa.Float(), nullable=True),
         sa.Column("y", sa.Float(), nullable=True),
+        sa.Column("observed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["square_uuid"], ["square.uuid"], name=op.f("fk_tile_square_square_uuid_square")
         ),

@@ -94,7 +94,7 @@ def test_concurrent_senders_of_the_same_messages_store_each_once(database: Datab
     _run_all([threading.Thread(target=send) for _ in range(4)])
 
     assert failures == []
-    assert Counter(_numbers(_rows(database))) == {n: 5 for n in range(20)}
+    assert Counter(_numbers(_rows(database))) == dict.fromkeys(range(20), 5)
 
 
 def test_claim_takes_messages_of_the_key_in_order_of_arrival(database: Database) -> None:
