@@ -18,36 +18,36 @@ class _Section(BaseModel):
 class ApiSettings(_Section):
     """Where our HTTP API listens."""
 
-    host: str = Field("127.0.0.1", description="Address that the API listens on.")
-    port: int = Field(8377, ge=1, le=65535, description="Port that the API listens on.")
+    host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(default=8377, ge=1, le=65535, description="Port that the API listens on.")
     max_body_bytes: int = Field(
-        16 * 1024 * 1024, ge=1024, description="Largest request body accepted, in bytes."
+        default=16 * 1024 * 1024, ge=1024, description="Largest request body accepted, in bytes."
     )
-    max_batch: int = Field(5_000, ge=1, description="Most messages accepted in one POST /messages.")
+    max_batch: int = Field(default=5_000, ge=1, description="Most messages accepted in one POST /messages.")
 
 
 class AthenaSettings(_Section):
     """The Athena Decision Service."""
 
-    block: str = Field("default", description="Name of the AthenaDecisionService block to use.")
-    url: str = Field("http://127.0.0.1:8378", description="Base URL, without /api/v1.")
-    token: SecretStr | None = Field(None, description="Bearer token, when one is asked for.")
-    verify_tls: bool = Field(True, description="Check the service's TLS certificate.")
-    connect_timeout: float = Field(5.0, gt=0, description="Seconds to wait for a connection.")
-    read_timeout: float = Field(30.0, gt=0, description="Seconds to wait for an answer.")
+    block: str = Field(default="default", description="Name of the AthenaDecisionService block to use.")
+    url: str = Field(default="http://127.0.0.1:8378", description="Base URL, without /api/v1.")
+    token: SecretStr | None = Field(default=None, description="Bearer token, when one is asked for.")
+    verify_tls: bool = Field(default=True, description="Check the service's TLS certificate.")
+    connect_timeout: float = Field(default=5.0, gt=0, description="Seconds to wait for a connection.")
+    read_timeout: float = Field(default=30.0, gt=0, description="Seconds to wait for an answer.")
     bulk_size: int = Field(
-        1_000, ge=1, le=1_000, description="Most areas or decisions in one request."
+        default=1_000, ge=1, le=1_000, description="Most areas or decisions in one request."
     )
 
 
 class DecisionSettings(_Section):
     """How predictions become decisions (contract: Athena, defaults from there)."""
 
-    threshold: float = Field(0.5, ge=0, le=1, description="Select when a prediction exceeds it.")
-    plugin_type: str = Field("custom", description="Athena pluginType of our decisions.")
-    decided_by: str = Field("smartem_ml_model", description="Athena decidedBy of our decisions.")
+    threshold: float = Field(default=0.5, ge=0, le=1, description="Select when a prediction exceeds it.")
+    plugin_type: str = Field(default="custom", description="Athena pluginType of our decisions.")
+    decided_by: str = Field(default="smartem_ml_model", description="Athena decidedBy of our decisions.")
     settle_seconds: float = Field(
-        0.5,
+        default=0.5,
         ge=0,
         description="A square whose holes are only partly predicted is decided after this silence.",
     )
@@ -56,48 +56,48 @@ class DecisionSettings(_Section):
 class WorkerSettings(_Section):
     """The warm worker."""
 
-    pool: str = Field("athanor", description="Prefect work pool that the worker serves.")
-    max_runs: int = Field(20, ge=1, description="Flow runs executed at once by one worker.")
+    pool: str = Field(default="athanor", description="Prefect work pool that the worker serves.")
+    max_runs: int = Field(default=20, ge=1, description="Flow runs executed at once by one worker.")
     poll_seconds: float = Field(
-        2.0, gt=0, description="How often to ask Prefect for runs that no doorbell announced."
+        default=2.0, gt=0, description="How often to ask Prefect for runs that no doorbell announced."
     )
     lease_seconds: float = Field(
-        30.0, gt=0, description="A claim that is not renewed for so long is taken over."
+        default=30.0, gt=0, description="A claim that is not renewed for so long is taken over."
     )
     linger_seconds: float = Field(
-        3.0, ge=0, description="How long a run waits for more messages before it ends."
+        default=3.0, ge=0, description="How long a run waits for more messages before it ends."
     )
-    batch_size: int = Field(1_000, ge=1, description="Most inbox messages handled at once.")
-    max_attempts: int = Field(5, ge=1, description="A message failing so often is dead.")
+    batch_size: int = Field(default=1_000, ge=1, description="Most inbox messages handled at once.")
+    max_attempts: int = Field(default=5, ge=1, description="A message failing so often is dead.")
     idle_close_hours: float = Field(
-        12.0, gt=0, description="A session without news for so long is closed."
+        default=12.0, gt=0, description="A session without news for so long is closed."
     )
 
 
 class AgentSettings(_Section):
     """The agent that watches an EPU folder."""
 
-    api_url: str = Field("http://127.0.0.1:8377", description="Athanor API that it reports to.")
+    api_url: str = Field(default="http://127.0.0.1:8377", description="Athanor API that it reports to.")
     settle_seconds: float = Field(
-        0.5, ge=0, description="A file unchanged for so long is taken as complete."
+        default=0.5, ge=0, description="A file unchanged for so long is taken as complete."
     )
     give_up_seconds: float = Field(
-        30.0, gt=0, description="An unreadable file stable for so long is recorded as failed."
+        default=30.0, gt=0, description="An unreadable file stable for so long is recorded as failed."
     )
     max_file_bytes: int = Field(
-        64 * 1024 * 1024, ge=1024, description="Larger EPU files are refused."
+        default=64 * 1024 * 1024, ge=1024, description="Larger EPU files are refused."
     )
     path_map: tuple[str, ...] = Field(
-        (), description="Windows prefix to local folder, each as 'Z:\\\\visit=/data/visit'."
+        default=(), description="Windows prefix to local folder, each as 'Z:\\\\visit=/data/visit'."
     )
 
 
 class PrefectSettings(_Section):
     """The Prefect server that `athanor up` runs when PREFECT_API_URL is not set."""
 
-    host: str = Field("127.0.0.1", description="Address that the Prefect server listens on.")
-    port: int = Field(4200, ge=1, le=65535, description="Port that the Prefect server listens on.")
-    startup_timeout: float = Field(120.0, gt=0, description="Seconds to wait for its start.")
+    host: str = Field(default="127.0.0.1", description="Address that the Prefect server listens on.")
+    port: int = Field(default=4200, ge=1, le=65535, description="Port that the Prefect server listens on.")
+    startup_timeout: float = Field(default=120.0, gt=0, description="Seconds to wait for its start.")
 
 
 class Settings(BaseSettings):
@@ -108,20 +108,20 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(
-        default_factory=lambda: user_data_path("athanor", appauthor=False),
+       default= default_factory=lambda: user_data_path("athanor", appauthor=False),
         description="Folder for everything that Athanor keeps.",
     )
     database_url: str = Field(
-        "", description="SQLAlchemy URL; empty means SQLite in the home folder."
+        default="", description="SQLAlchemy URL; empty means SQLite in the home folder."
     )
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
-    log_json: bool = Field(False, description="Log JSON lines instead of text.")
-    api: ApiSettings = ApiSettings()  # pyright: ignore[reportCallIssue]
-    athena: AthenaSettings = AthenaSettings()  # pyright: ignore[reportCallIssue]
-    decisions: DecisionSettings = DecisionSettings()  # pyright: ignore[reportCallIssue]
-    worker: WorkerSettings = WorkerSettings()  # pyright: ignore[reportCallIssue]
-    agent: AgentSettings = AgentSettings()  # pyright: ignore[reportCallIssue]
-    prefect: PrefectSettings = PrefectSettings()  # pyright: ignore[reportCallIssue]
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_json: bool = Field(default=False, description="Log JSON lines instead of text.")
+    api: ApiSettings = ApiSettings()
+    athena: AthenaSettings = AthenaSettings()
+    decisions: DecisionSettings = DecisionSettings()
+    worker: WorkerSettings = WorkerSettings()
+    agent: AgentSettings = AgentSettings()
+    prefect: PrefectSettings = PrefectSettings()
 
     @property
     def resolved_database_url(self) -> str:
