@@ -23,17 +23,25 @@ class ApiSettings(_Section):
     max_body_bytes: int = Field(
         default=16 * 1024 * 1024, ge=1024, description="Largest request body accepted, in bytes."
     )
-    max_batch: int = Field(default=5_000, ge=1, description="Most messages accepted in one POST /messages.")
+    max_batch: int = Field(
+        default=5_000, ge=1, description="Most messages accepted in one POST /messages."
+    )
 
 
 class AthenaSettings(_Section):
     """The Athena Decision Service."""
 
-    block: str = Field(default="default", description="Name of the AthenaDecisionService block to use.")
+    block: str = Field(
+        default="default", description="Name of the AthenaDecisionService block to use."
+    )
     url: str = Field(default="http://127.0.0.1:8378", description="Base URL, without /api/v1.")
-    token: SecretStr | None = Field(default=None, description="Bearer token, when one is asked for.")
+    token: SecretStr | None = Field(
+        default=None, description="Bearer token, when one is asked for."
+    )
     verify_tls: bool = Field(default=True, description="Check the service's TLS certificate.")
-    connect_timeout: float = Field(default=5.0, gt=0, description="Seconds to wait for a connection.")
+    connect_timeout: float = Field(
+        default=5.0, gt=0, description="Seconds to wait for a connection."
+    )
     read_timeout: float = Field(default=30.0, gt=0, description="Seconds to wait for an answer.")
     bulk_size: int = Field(
         default=1_000, ge=1, le=1_000, description="Most areas or decisions in one request."
@@ -43,9 +51,13 @@ class AthenaSettings(_Section):
 class DecisionSettings(_Section):
     """How predictions become decisions (contract: Athena, defaults from there)."""
 
-    threshold: float = Field(default=0.5, ge=0, le=1, description="Select when a prediction exceeds it.")
+    threshold: float = Field(
+        default=0.5, ge=0, le=1, description="Select when a prediction exceeds it."
+    )
     plugin_type: str = Field(default="custom", description="Athena pluginType of our decisions.")
-    decided_by: str = Field(default="smartem_ml_model", description="Athena decidedBy of our decisions.")
+    decided_by: str = Field(
+        default="smartem_ml_model", description="Athena decidedBy of our decisions."
+    )
     settle_seconds: float = Field(
         default=0.5,
         ge=0,
@@ -59,7 +71,9 @@ class WorkerSettings(_Section):
     pool: str = Field(default="athanor", description="Prefect work pool that the worker serves.")
     max_runs: int = Field(default=20, ge=1, description="Flow runs executed at once by one worker.")
     poll_seconds: float = Field(
-        default=2.0, gt=0, description="How often to ask Prefect for runs that no doorbell announced."
+        default=2.0,
+        gt=0,
+        description="How often to ask Prefect for runs that no doorbell announced.",
     )
     lease_seconds: float = Field(
         default=30.0, gt=0, description="A claim that is not renewed for so long is taken over."
@@ -77,12 +91,16 @@ class WorkerSettings(_Section):
 class AgentSettings(_Section):
     """The agent that watches an EPU folder."""
 
-    api_url: str = Field(default="http://127.0.0.1:8377", description="Athanor API that it reports to.")
+    api_url: str = Field(
+        default="http://127.0.0.1:8377", description="Athanor API that it reports to."
+    )
     settle_seconds: float = Field(
         default=0.5, ge=0, description="A file unchanged for so long is taken as complete."
     )
     give_up_seconds: float = Field(
-        default=30.0, gt=0, description="An unreadable file stable for so long is recorded as failed."
+        default=30.0,
+        gt=0,
+        description="An unreadable file stable for so long is recorded as failed.",
     )
     max_file_bytes: int = Field(
         default=64 * 1024 * 1024, ge=1024, description="Larger EPU files are refused."
@@ -95,9 +113,15 @@ class AgentSettings(_Section):
 class PrefectSettings(_Section):
     """The Prefect server that `athanor up` runs when PREFECT_API_URL is not set."""
 
-    host: str = Field(default="127.0.0.1", description="Address that the Prefect server listens on.")
-    port: int = Field(default=4200, ge=1, le=65535, description="Port that the Prefect server listens on.")
-    startup_timeout: float = Field(default=120.0, gt=0, description="Seconds to wait for its start.")
+    host: str = Field(
+        default="127.0.0.1", description="Address that the Prefect server listens on."
+    )
+    port: int = Field(
+        default=4200, ge=1, le=65535, description="Port that the Prefect server listens on."
+    )
+    startup_timeout: float = Field(
+        default=120.0, gt=0, description="Seconds to wait for its start."
+    )
 
 
 class Settings(BaseSettings):
@@ -108,7 +132,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(
-       default= default_factory=lambda: user_data_path("athanor", appauthor=False),
+        default_factory=lambda: user_data_path("athanor", appauthor=False),
         description="Folder for everything that Athanor keeps.",
     )
     database_url: str = Field(
