@@ -20,18 +20,23 @@ class StatsAnswer(BaseModel):
     requests: int
     refused: int
     dropped: int
+    waiting: int
     operations: dict[str, int]
     statuses: dict[int, int]
 
 
 @router.get("/stats")
 async def stats(sim: Sim) -> StatsAnswer:
-    """Return counts of requests: all, refused, dropped, by operation, by status."""
+    """Return counts of requests: all, refused, dropped, by operation, by status.
+
+    `waiting` are the TimedDecisions that wait now.
+    """
     told = sim.injector.stats
     return StatsAnswer(
         requests=told.requests,
         refused=told.refused,
         dropped=told.dropped,
+        waiting=len(sim.waiters),
         operations=dict(told.operations),
         statuses=dict(told.statuses),
     )

@@ -24,6 +24,9 @@ class Waiters:
         self._waiting: dict[tuple[str, int], set[asyncio.Event]] = defaultdict(set)
         self._closed = False
 
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
     @contextmanager
     def listen(self, session: str, area: int) -> Iterator[asyncio.Event]:
         """Give an event that is set when there may be news of this area."""
