@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-def build(settings: Settings, *, say: Say) -> Supervisor:
+def build(settings: Settings, *, say: Say, with_worker: bool = True) -> Supervisor:
     """Return everything that `athanor up` runs, not yet started.
 
     Raises:
@@ -43,11 +43,9 @@ def build(settings: Settings, *, say: Say) -> Supervisor:
         services.append(PrefectServer(settings.prefect, settings.home))
     worker = WarmWorker(settings.worker)
     backbone = Backbone(settings, rung=worker.wake, register=True, say=say)
-    services += [
-        backbone,
-        ApiService(settings, backbone, prefect_ui=ui_url()),
-        WorkerService(worker, backbone),
-    ]
+    services += [backbone, ApiService(settings, backbone, prefect_ui=ui_url())]
+    if with_worker:
+        services.append(WorkerService(worker, backbone))
     return Supervisor(services)
 
 

@@ -12,6 +12,12 @@ from core.settings import Settings
 
 def up(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+    with_worker: Annotated[
+        bool,
+        typer.Option(
+            "--worker/--no-worker", help="Leave runs to workers of their own (`athanor worker`)."
+        ),
+    ] = True,
 ) -> None:
     """Run Athanor on this machine until Ctrl-C: database, Prefect server, API and worker.
 
@@ -31,7 +37,7 @@ def up(
     configure("WARNING" if quiet else settings.log_level, as_json=settings.log_json)
     console = Console(stderr=True, quiet=quiet)
     with console.status("Starting …") as status:
-        supervisor = wiring.build(settings, say=console.print)
+        supervisor = wiring.build(settings, say=console.print, with_worker=with_worker)
 
         def started() -> None:
             status.stop()
