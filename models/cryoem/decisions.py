@@ -66,20 +66,21 @@ def decide(
 
     A square of which some holes have no prediction yet is decided once its predictions
     have been silent for `settle_seconds` (call again with no squares to look after those).
+    Each decision is one of its square's own grid; `grid` says whose silent squares to look after.
     """
     made = [
-        select_square(grid, predicted, policy)
-        for predicted in _squares_in_force(session, squares).values()
+        select_square(owner, predicted, policy)
+        for owner, predicted in _squares_in_force(session, squares)
     ]
     overdue = _overdue(session, grid, now - timedelta(seconds=settle_seconds))
     overdue -= set(squares_of_holes)
     candidates = _candidates(session, [*squares_of_holes, *overdue])
     decided: list[UUID] = []
-    for square, holes in candidates.items():
+    for (owner, square), holes in candidates.items():
         if square not in overdue and not is_complete(holes):
             continue
         decided.append(square)
-        selection = select_holes(grid, square, holes, policy)
+        selection = select_holes(owner, square, holes, policy)
         if selection is not None:
             made.append(selection)
     _set_undecided(session, set(squares_of_holes) - set(decided), now)
@@ -164,8 +165,9 @@ def _word(chosen: bool) -> str:
     return "true" if chosen else "false"
 
 
-def _squares_in_force(session: Session, squares: Collection[UUID]) -> dict[UUID, Predicted]:
-    latest: dict[UUID, Predicted] = {}
+def _squares_in_force(session: Session, squares: Collection[UUID]) -> list[tuple[UUID, Predicted]]:
+    """Return the grid and the latest prediction of each square."""
+    latest: dict[UUID, tuple[UUID, Predicted]] = {}
     for part in chunks(list(squares)):
         statement = (
             select(CurrentPrediction)
@@ -177,30 +179,34 @@ def _squares_in_force(session: Session, squares: Collection[UUID]) -> dict[UUID,
         )
         # In order of arrival, so that the latest of several models stays.
         for row in session.scalars(statement):
-            latest[row.target_uuid] = _predicted(row)
-    return latest
+            predicted = Predicted(row.target_uuid, row.value, row.model_name, row.prediction_id)
+            latest[row.target_uuid] = (row.grid_uuid, predicted)
+    return list(latest.values())
 
 
-def _predicted(row: CurrentPrediction) -> Predicted:
-    return Predicted(row.target_uuid, row.value, row.model_name, row.prediction_id)
-
-
-def _candidates(session: Session, squares: Sequence[UUID]) -> dict[UUID, list[Candidate]]:
-    """Return the holes of each square with the latest prediction of each."""
-    found: dict[UUID, dict[UUID, Candidate]] = {}
+def _candidates(
+    session: Session, squares: Sequence[UUID]
+) -> dict[tuple[UUID, UUID], list[Candidate]]:
+    """Return, by grid and square, the holes with the latest prediction of each."""
+    found: dict[tuple[UUID, UUID], dict[UUID, Candidate]] = {}
     for part in chunks(squares):
         statement = (
-            select(Hole, CurrentPrediction)
+            select(
+                col(Hole.grid_uuid),
+                col(Hole.square_uuid),
+                col(Hole.uuid),
+                col(Hole.is_near_grid_bar),
+                col(CurrentPrediction.value),
+                col(CurrentPrediction.model_name),
+                col(CurrentPrediction.prediction_id),
+            )
             .outerjoin(CurrentPrediction, col(CurrentPrediction.target_uuid) == col(Hole.uuid))
             .where(col(Hole.square_uuid).in_(part))
             .order_by(col(Hole.hole_id), col(CurrentPrediction.message_seq))
         )
-        for hole, row in session.execute(statement):
-            found.setdefault(hole.square_uuid, {})[hole.uuid] = Candidate(
-                hole=hole.uuid,
-                near_grid_bar=bool(hole.is_near_grid_bar),
-                predicted=_predicted(row) if row is not None else None,
-            )
+        for grid, square, hole, near_bar, value, model, prediction in session.execute(statement):
+            predicted = None if prediction is None else Predicted(hole, value, model, prediction)
+            found.setdefault((grid, square), {})[hole] = Candidate(hole, bool(near_bar), predicted)
     return {square: list(holes.values()) for square, holes in found.items()}
 
 
