@@ -1,0 +1,263 @@
+"""The warm worker's life: take runs, heed cancellations, show that it lives, drain."""
+
+import asyncio
+import inspect
+import logging
+from asyncio import Event, Task
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from prefect.context import AsyncClientContext, SyncClientContext
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogHandler
+
+from core.clock import utcnow
+from core.errors import PrefectUnavailable
+from core.settings import WorkerSettings
+from deployments.work_pool import ensure_work_pool
+from entrypoints.worker.doorbell import listen
+from entrypoints.worker.engine import signals_left_alone
+from entrypoints.worker.execution import Execution
+from entrypoints.worker.identity import WorkerIdentity
+from entrypoints.worker.pool import UNREACHABLE, PoolClient
+from entrypoints.worker.reconciler import Reconciler
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between heartbeats; Prefect calls a worker offline after three missed ones.
+_HEARTBEAT_SECONDS: Final = 10.0
+
+#: Seconds between looks for lost runs: longer than a heartbeat, since two looks must agree.
+_RECONCILE_SECONDS: Final = 15.0
+
+#: Seconds that one look at Prefect may take. Its client would try for a minute.
+_PATIENCE: Final = 10.0
+
+#: Seconds for interrupted runs to say so to Prefect.
+_LAST_WORDS_SECONDS: Final = 8.0
+
+_Step = Callable[[], Awaitable[None]]
+
+_STOPPED: Final = "The worker was stopped before this run had finished."
+
+
+@dataclass(frozen=True)
+class WorkerHealth:
+    """How a worker is."""
+
+    name: str
+    pool: str
+    running: int
+    max_runs: int
+    finished: int
+    last_poll: datetime | None
+    #: Why Prefect cannot be reached, if it cannot.
+    problem: str | None
+
+
+class WarmWorker:
+    """Executes the runs of one work pool in this process, on the loop that starts it.
+
+    Flows see the context variables of whoever calls `start` or `serve`.
+    """
+
+    name = "worker"
+
+    def __init__(self, settings: WorkerSettings, *, drain_seconds: float = 5.0) -> None:
+        """Take the settings; nothing is opened.
+
+        Args:
+            settings: Pool, limits and intervals.
+            drain_seconds: How long runs may go on after `stop` before they are cancelled.
+        """
+        self.identity = WorkerIdentity.of_this_process()
+        self._settings = settings
+        self._drain_seconds = drain_seconds
+        self._due = Event()
+        self._told = Event()
+        self._stopping = Event()
+        self._executions: dict[UUID, Execution] = {}
+        self._finished = 0
+        self._last_poll: datetime | None = None
+        self._problem: str | None = None
+        self._life: Task[None] | None = None
+
+    def wake(self) -> None:
+        """Look for due runs now; call it on the worker's event loop."""
+        self._due.set()
+
+    def health(self) -> WorkerHealth:
+        """Return how the worker is."""
+        return WorkerHealth(
+            name=self.identity.name,
+            pool=self._settings.pool,
+            running=len(self._executions),
+            max_runs=self._settings.max_runs,
+            finished=self._finished,
+            last_poll=self._last_poll,
+            problem=self._problem,
+        )
+
+    async def serve(self) -> None:
+        """Work until `stop` is called or the caller is cancelled."""
+        await self.start()
+        try:
+            await self.wait()
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        """Return once the worker takes runs.
+
+        Raises:
+            PrefectUnavailable: Prefect's server does not answer.
+            ConfigurationError: The work pool is not one for warm workers.
+        """
+        ready = Event()
+        self._life = asyncio.create_task(self._live(ready), name="warm worker")
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait({self._life, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._life.done():
+            await self._life  # raises what went wrong
+
+    async def wait(self) -> None:
+        """Return when the worker has stopped; raise what stopped it, if it was an error."""
+        if self._life:
+            await asyncio.shield(self._life)
+
+    async def stop(self) -> None:
+        """Take no more runs, let those here finish for a while, then end them as crashed."""
+        self._stopping.set()
+        if self._life:
+            await asyncio.wait({self._life})
+
+    async def _live(self, ready: Event) -> None:
+        """Everything between start and stop, in one task so that the contexts nest."""
+        with signals_left_alone():
+            # All runs find these clients in the context, instead of opening their own.
+            async with AsyncExitStack() as stack:
+                context = await stack.enter_async_context(AsyncClientContext())
+                pool = PoolClient(
+                    context.client,
+                    self._settings.pool,
+                    self.identity,
+                    heartbeat_seconds=_HEARTBEAT_SECONDS,
+                )
+                try:
+                    stack.enter_context(SyncClientContext())
+                    async with asyncio.timeout(_PATIENCE):
+                        await ensure_work_pool(context.client, self._settings.pool)
+                        await pool.heartbeat()
+                        pool_id = await pool.pool_id()
+                except UNREACHABLE as exc:
+                    raise PrefectUnavailable(
+                        f"The worker cannot reach Prefect at {context.client.api_url}: "
+                        f"{exc or type(exc).__name__}"
+                    ) from exc
+                ready.set()
+                try:
+                    await self._work(pool, pool_id)
+                finally:
+                    await self._drain()
+                    with suppress(*UNREACHABLE):
+                        async with asyncio.timeout(_PATIENCE):
+                            await pool.leave()
+                            # While there is a server to take them.
+                            await APILogHandler.aflush()
+                            await _flush_events()
+
+    async def _work(self, pool: PoolClient, pool_id: UUID) -> None:
+        """Do all that a worker does, until told to stop."""
+        reconciler = Reconciler(pool, self.identity)
+
+        async def reconcile() -> None:
+            await reconciler.look(self._executions)
+
+        async with asyncio.TaskGroup() as group:
+            poll = self._settings.poll_seconds
+            loops = [
+                group.create_task(self._every(poll, lambda: self._take(pool), self._due)),
+                group.create_task(self._every(poll, lambda: self._heed(pool), self._told)),
+                group.create_task(self._every(_HEARTBEAT_SECONDS, pool.heartbeat, Event())),
+                group.create_task(self._every(_RECONCILE_SECONDS, reconcile, Event())),
+                group.create_task(listen(pool_id, self._changed)),
+            ]
+            await self._stopping.wait()
+            for loop in loops:
+                loop.cancel()
+
+    async def _every(self, seconds: float, step: _Step, bell: Event) -> None:
+        """Take a step every so often, and at once when the bell rings."""
+        while True:
+            bell.clear()
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await step()
+            except UNREACHABLE as exc:
+                if self._problem is None:
+                    logger.warning("Prefect cannot be reached: %s", exc or type(exc).__name__)
+                self._problem = f"Prefect cannot be reached: {exc or type(exc).__name__}"
+            else:
+                self._problem = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await bell.wait()
+
+    def _changed(self) -> None:
+        """Look at everything again: Prefect says that something changed."""
+        self._due.set()
+        self._told.set()
+
+    async def _take(self, pool: PoolClient) -> None:
+        """Begin as many due runs as there are places."""
+        if len(self._executions) >= self._settings.max_runs:
+            return
+        due = await pool.due()
+        self._last_poll = utcnow()
+        for run in due:
+            if len(self._executions) >= self._settings.max_runs:
+                return
+            if run.id not in self._executions:
+                execution = Execution(pool, run)
+                self._executions[run.id] = execution
+                execution.task.add_done_callback(lambda task, id_=run.id: self._done(id_, task))
+
+    def _done(self, run_id: UUID, task: Task[None]) -> None:
+        """Make room for the next run."""
+        if len(self._executions) >= self._settings.max_runs:
+            self._due.set()  # there may be runs that found no place
+        del self._executions[run_id]
+        self._finished += 1
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("A run broke the worker's own code", exc_info=error)
+
+    async def _heed(self, pool: PoolClient) -> None:
+        """Cancel or suspend what a person wants cancelled or suspended."""
+        ours = [run_id for run_id, execution in self._executions.items() if execution.is_ours]
+        for run in await pool.told_otherwise(ours):
+            if execution := self._executions.get(run.id):
+                execution.heed(run)
+
+    async def _drain(self) -> None:
+        """Let runs finish for a while, then end them."""
+        for seconds in (self._drain_seconds, _LAST_WORDS_SECONDS, _LAST_WORDS_SECONDS):
+            tasks = [execution.task for execution in self._executions.values()]
+            if not tasks:
+                return
+            await asyncio.wait(tasks, timeout=seconds)
+            for execution in list(self._executions.values()):
+                execution.break_off(_STOPPED)
+        if self._executions:
+            logger.error("%d runs did not end", len(self._executions))
+
+
+async def _flush_events() -> None:
+    """Wait until Prefect has the events that runs emitted."""
+    draining = EventsWorker.drain_all(timeout=_PATIENCE)
+    if inspect.isawaitable(draining):  # as it is wherever a loop runs
+        await draining
