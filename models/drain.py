@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlmodel import Field, Session, SQLModel, col
 
 from core.errors import LeaseLost
-from models import base as base  # names constraints, so it goes before any table
+from models import base  # noqa: F401 (names constraints, so it goes before any table)
 from models.sql import insert, insert_ignore
 
 #: A run that was asked for and has not begun after so long is asked for again, in seconds.

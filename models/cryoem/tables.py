@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
 
-from models import base as base  # names constraints, so it goes before any table
+from models import base  # noqa: F401 (names constraints, so it goes before any table)
 
 
 class Acquisition(SQLModel, table=True):
