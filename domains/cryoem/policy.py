@@ -7,6 +7,7 @@ Source of the mapping and its defaults: the Athena contract (threshold 0.5, plug
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from typing import Literal
 from uuid import UUID
 
@@ -112,19 +113,18 @@ def area_ids(wanted: Sequence[int | None], taken: set[int]) -> list[int]:
     """Return an Athena area id for each wanted one: it when it is a free int32, else the next free.
 
     Ids are unique within a session; 0 is left out, which a service may take for "none".
+    Those who can keep theirs choose first.
     """
     used = set(taken)
-    given: list[int] = []
-    following = 1
+    kept: list[int | None] = []
     for natural in wanted:
-        ident = natural
-        if ident is None or not 0 < ident <= _INT32_MAX or ident in used:
-            while following in used:
-                following += 1
-            ident = following
-        used.add(ident)
-        given.append(ident)
-    return given
+        if natural is None or not 0 < natural <= _INT32_MAX or natural in used:
+            kept.append(None)
+            continue
+        kept.append(natural)
+        used.add(natural)
+    following = (ident for ident in count(1) if ident not in used)
+    return [next(following) if ident is None else ident for ident in kept]
 
 
 _INT32_MAX = 2**31 - 1
