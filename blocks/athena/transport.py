@@ -12,6 +12,9 @@ from blocks.athena import failures
 from core.errors import AthenaError, ConfigurationError
 from models.athena import Record
 
+#: Idle connections kept; httpcore looks at each pair of them with every request.
+_MOST_IDLE = 20
+
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
@@ -52,7 +55,9 @@ class Transport:
             base_url=_address(base_url),
             headers={"Accept": "application/json", **_authorization(token)},
             verify=verify,
-            limits=httpx.Limits(max_connections=max_connections),
+            limits=httpx.Limits(
+                max_connections=max_connections, max_keepalive_connections=_MOST_IDLE
+            ),
             transport=transport,
         )
 

@@ -150,6 +150,23 @@ async def test_a_timed_decision_wakes_when_the_decision_is_made() -> None:
     }
 
 
+async def test_hundreds_of_questions_wait_at_once_and_delay_nobody() -> None:
+    loop = asyncio.get_running_loop()
+    async with running() as simulator, AthenaClient(simulator.url, max_connections=300) as client:
+        await populate(client)
+        await client.register_areas([hole(ident) for ident in range(10, 1010)])
+        asked = [_ask(client, ident) for ident in range(10, 210)]
+        await wait_until(lambda: _waiting(simulator.url, 200), what="the questions to wait")
+        began = loop.time()
+        await client.post_decisions([decision(ident) for ident in range(10, 1010)])
+        told = await asyncio.gather(*asked)
+        took = loop.time() - began
+
+    assert [one.area_id for one in told if one] == list(range(10, 210))
+    # Seconds, where a pool that is quadratic in its connections takes many.
+    assert took < 5
+
+
 async def test_a_selection_made_for_the_square_itself_is_told_as_it_is(
     client: AthenaClient,
 ) -> None:
