@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.engine import URL, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlmodel import Session
 from tenacity import (
     AsyncRetrying,
@@ -30,6 +30,7 @@ T = TypeVar("T")
 _SQLITE_BUSY_SECONDS = 30
 #: PostgreSQL: serialization failure, deadlock, lock not available.
 _TRANSIENT_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+_UNDEFINED_TABLE = "42P01"
 _READ_ONLY = {"athanor_read_only": True}
 
 
@@ -110,9 +111,9 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            advice = _advice(self.url, str(error.orig))
-            if advice is None or _is_transient(error):
+        except DBAPIError as error:
+            advice = None if _is_transient(error) else _advice(self.url, error)
+            if advice is None:
                 raise
             raise StorageUnavailable(advice) from error
 
@@ -123,23 +124,43 @@ def _is_transient(error: BaseException) -> bool:
     return getattr(error.orig, "sqlstate", None) in _TRANSIENT_SQLSTATES
 
 
-def _advice(url: URL, reason: str) -> str | None:
+#: What SQLite and PostgreSQL say, and what a person can do; the first that fits counts.
+_ADVICE = {
+    "database is locked": "another program holds it for long. Close what has it open "
+    "(a second `athanor up`, a database browser), then try again.",
+    "disk is full": "the disk is full. Free some space, then try again; nothing was lost.",
+    "No space left on device": "the disk is full. Free some space, then try again.",
+    "unable to open": "it cannot be opened. Check that its folder exists and may be written "
+    "(ATHANOR_HOME, ATHANOR_DATABASE_URL).",
+    "readonly database": "it may only be read. Check the rights of the file and its folder.",
+    "disk I/O error": "the disk reports an error or is full. Check it, then try again.",
+    "file is not a database": "the file is something else. Move it away, or choose another "
+    "with ATHANOR_DATABASE_URL.",
+    "disk image is malformed": "the file is damaged. Bring it back from a backup.",
+    "no such table": "its tables are missing. Run `athanor init` first.",
+    "undefined table": "its tables are missing. Run `athanor init` first.",
+    "password": "it refuses the user or the password. Check ATHANOR_DATABASE_URL.",
+    "role ": "it refuses the user or the password. Check ATHANOR_DATABASE_URL.",
+    "does not exist": "there is no such database on the server. Create it, or check "
+    "ATHANOR_DATABASE_URL.",
+    "too many clients": "its server has no connection left for us. Raise its max_connections, "
+    "or stop something.",
+    "failed to resolve host": "its host is not known. Check ATHANOR_DATABASE_URL.",
+    "connection": "it does not answer. Start it, or check ATHANOR_DATABASE_URL.",
+}
+
+
+def _advice(url: URL, error: DBAPIError) -> str | None:
+    reason = str(error.orig).strip()
+    if getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE:
+        reason = f"undefined table: {reason}"
+    elif not isinstance(error, OperationalError) and type(error) is not DatabaseError:
+        # What is wrong with a statement or a value is ours to mend, not the reader's.
+        return None
     where = url.database if url.get_backend_name() == "sqlite" else f"{url.host}:{url.port or 5432}"
-    reason = reason.strip().splitlines()[0]
-    known = {
-        "database is locked": "another program holds it for long. Close what has it open "
-        "(a second `athanor up`, a database browser), then try again.",
-        "disk is full": "the disk is full. Free some space, then try again; nothing was lost.",
-        "unable to open": "it cannot be opened. Check that its folder exists and may be written "
-        "(ATHANOR_HOME, ATHANOR_DATABASE_URL).",
-        "readonly database": "it may only be read. Check the rights of the file and its folder.",
-        "disk I/O error": "the disk reports an error or is full. Check it, then try again.",
-        "connection": "it does not answer. Start it, or check ATHANOR_DATABASE_URL.",
-        "no such table": "its tables are missing. Run `athanor init` first.",
-    }
-    for sign, advice in known.items():
+    for sign, advice in _ADVICE.items():
         if sign in reason:
-            return f"Database {where}: {advice} ({reason})"
+            return f"Database {where}: {advice} ({reason.splitlines()[0]})"
     return None
 
 
@@ -154,7 +175,7 @@ def _engine(url: URL, pool_size: int) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    if url.database and url.database != ":memory:":
+    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
         folder = Path(url.database).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
