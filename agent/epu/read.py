@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from agent.epu.atlas import parse_atlas
+from agent.epu.files import take_snapshot
 from agent.epu.image import parse_image
 from agent.epu.names import Kind, classify
 from agent.epu.session import parse_session
 from agent.epu.square import parse_square
-from agent.epu.xml import read_bytes
 from core.errors import ManifestUnreadable
 from domains.cryoem.manifests import AtlasManifest, EpuSession, ImageManifest, SquareManifest
 
@@ -38,5 +38,5 @@ def parse_manifest(path: str, data: bytes) -> EpuManifest:
 
 
 def read_manifest(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> EpuManifest:
-    """Return what the file says; errors as `parse_manifest`, and when it cannot be opened."""
-    return parse_manifest(str(path), read_bytes(path, max_bytes))
+    """Return what the file says; errors as `parse_manifest` and `take_snapshot`."""
+    return parse_manifest(str(path), take_snapshot(path, max_bytes).data)

@@ -1,4 +1,4 @@
-"""Hardened reading of EPU's XML: no entities, no DTD, no network, bounded size and depth.
+"""Hardened reading of EPU's XML: no entities, no DTD, no network, bounded depth.
 
 `Document.stream` hands out one record element at a time and forgets it afterwards, so that
 a large file needs memory for its records' values only. Documents are .NET DataContract
@@ -8,7 +8,6 @@ style: `z:Ref="n"` stands for the element with `z:Id="n"`, `i:nil="true"` for no
 import codecs
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] (lxml ships no types)
@@ -48,22 +47,6 @@ class Root:
 
     name: str
     namespaces: Collection[str]
-
-
-def read_bytes(path: Path, max_bytes: int) -> bytes:
-    """Return a file's content.
-
-    Raises:
-        ManifestUnreadable: It cannot be read, or is larger than `max_bytes`.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise ManifestUnreadable(str(path), f"cannot be read: {error.strerror or error}") from error
-    if len(data) > max_bytes:
-        raise ManifestUnreadable(str(path), f"is larger than the limit of {max_bytes:,} bytes")
-    return data
 
 
 class Document:
