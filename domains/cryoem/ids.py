@@ -6,6 +6,7 @@ the grid by what makes an EPU session unique: its id, name and start.
 
 from uuid import UUID
 
+from core.clock import as_utc
 from core.ids import ATHANOR, derived
 from domains.cryoem.manifests import EpuSession
 
@@ -18,7 +19,7 @@ def acquisition_uuid(session: EpuSession) -> UUID:
     """
     if session.epu_id is None and session.name is None:
         raise ValueError("the session manifest has neither an Id nor a Name")
-    started = session.started_at.isoformat() if session.started_at else ""
+    started = as_utc(session.started_at).isoformat() if session.started_at else ""
     return derived(ATHANOR, "cryoem", "acquisition", session.epu_id, session.name, started)
 
 

@@ -5,11 +5,30 @@ pixels as EPU counts them, times aware. A field that the file lacks is None: it 
 measured, and no default may look as if it had been.
 """
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from core.clock import as_utc
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return as_utc(value)
+    except OverflowError as error:
+        # In some zones the years 1 and 9999 have hours that UTC's years do not reach.
+        raise ValueError("is out of range in UTC") from error
+
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+#: Aware, and turned to UTC.
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+#: Text without the NUL character, which PostgreSQL cannot hold.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+#: EPU's own ids and counts; databases hold 64 bits.
+Id = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Small = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class Manifest(BaseModel):
@@ -45,29 +64,29 @@ class StagePosition(Manifest):
 class SquareReference(Manifest):
     """A square as EpuSession.dm lists it."""
 
-    square_id: int
-    file_name: str | None = None
+    square_id: Id
+    file_name: Text | None = None
 
 
 class EpuSession(Manifest):
     """EpuSession.dm: one acquisition of one grid."""
 
-    epu_id: str | None
-    name: str | None
-    started_at: AwareDatetime | None
-    clustering_mode: str | None = None
+    epu_id: Text | None
+    name: Text | None
+    started_at: Moment | None
+    clustering_mode: Text | None = None
     clustering_radius: Finite | None = None
-    autoloader_slot: int | None = None
-    atlas_path: str | None = None
-    grid_type: str | None = None
-    storage_path: str | None = None
+    autoloader_slot: Small | None = None
+    atlas_path: Text | None = None
+    grid_type: Text | None = None
+    storage_path: Text | None = None
     squares: tuple[SquareReference, ...] = ()
 
 
 class TilePosition(Manifest):
     """Where a square lies on one tile, in that tile's pixels."""
 
-    tile_id: str
+    tile_id: Text
     position: Point
     size: Extent | None = None
 
@@ -75,7 +94,7 @@ class TilePosition(Manifest):
 class SquarePlacement(Manifest):
     """A square as a node of the atlas: centre and size in atlas pixels, physical in metres."""
 
-    square_id: int
+    square_id: Id
     center: Point | None = None
     physical: Point | None = None
     physical_size: Extent | None = None
@@ -87,8 +106,8 @@ class SquarePlacement(Manifest):
 class AtlasTile(Manifest):
     """One image of the atlas mosaic; position and size in atlas pixels."""
 
-    tile_id: str
-    image_name: str | None = None
+    tile_id: Text
+    image_name: Text | None = None
     position: Point | None = None
     size: Extent | None = None
 
@@ -96,10 +115,10 @@ class AtlasTile(Manifest):
 class AtlasManifest(Manifest):
     """Atlas.dm: the overview of the grid, with a node for each square that EPU found."""
 
-    epu_id: str | None
-    name: str | None = None
-    acquired_at: AwareDatetime | None = None
-    storage_folder: str | None = None
+    epu_id: Text | None
+    name: Text | None = None
+    acquired_at: Moment | None = None
+    storage_folder: Text | None = None
     tiles: tuple[AtlasTile, ...] = ()
     squares: tuple[SquarePlacement, ...] = ()
 
@@ -107,7 +126,7 @@ class AtlasManifest(Manifest):
 class HoleTarget(Manifest):
     """A foil hole in its square's .dm file: pixels of the square image, stage in metres."""
 
-    hole_id: int
+    hole_id: Id
     pixel_center: Point | None = None
     pixel_size: Extent | None = None
     stage_position: StagePosition | None = None
@@ -115,20 +134,20 @@ class HoleTarget(Manifest):
     is_near_grid_bar: bool | None = None
     quality: Finite | None = None
     selected: bool | None = None
-    state: str | None = None
+    state: Text | None = None
 
 
 class SquareManifest(Manifest):
     """Metadata/GridSquare_N.dm: a square and the holes found on it."""
 
-    square_id: int
-    atlas_node_id: int | None = None
+    square_id: Id
+    atlas_node_id: Id | None = None
     position: StagePosition | None = None
-    state: str | None = None
+    state: Text | None = None
     selected: bool | None = None
     unusable: bool | None = None
     rotation: Finite | None = None
-    image_path: str | None = None
+    image_path: Text | None = None
     holes: tuple[HoleTarget, ...] = ()
 
 
@@ -148,8 +167,8 @@ class ImageManifest(Manifest):
     the readout area is in binned pixels.
     """
 
-    unique_id: str | None
-    acquired_at: AwareDatetime | None
+    unique_id: Text | None
+    acquired_at: Moment | None
     binning: Point | None = None
     readout_area: Extent | None = None
     exposure_time: Finite | None = None
@@ -158,15 +177,15 @@ class ImageManifest(Manifest):
     magnification: Finite | None = None
     is_eftem: bool | None = None
     acceleration_voltage: Finite | None = None
-    instrument_model: str | None = None
-    instrument_id: str | None = None
-    computer_name: str | None = None
-    software_version: str | None = None
+    instrument_model: Text | None = None
+    instrument_id: Text | None = None
+    computer_name: Text | None = None
+    software_version: Text | None = None
     stage: StagePosition | None = None
     pixel_size: Finite | None = None
     dose: Finite | None = None
     phase_plate_used: bool | None = None
-    detector: str | None = None
+    detector: Text | None = None
     hole_center: HoleCenter | None = None
 
 
@@ -174,7 +193,7 @@ class ImageName(Manifest):
     """What an image's file name and folder say: which square, hole and area it shows."""
 
     level: Literal["square", "hole", "micrograph"]
-    stem: str
-    square_id: int | None = None
-    hole_id: int | None = None
-    location_id: str | None = None
+    stem: Text
+    square_id: Id | None = None
+    hole_id: Id | None = None
+    location_id: Text | None = None

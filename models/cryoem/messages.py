@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,11 +23,14 @@ from domains.cryoem.manifests import (
     EpuSession,
     ImageManifest,
     ImageName,
+    Moment,
     SquareManifest,
+    Text,
 )
 
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+#: Strict: a text or a truth value is no prediction, though it might be read as a number.
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 def _either(*ways: dict[str, str]) -> ConfigDict:
@@ -54,7 +56,7 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    message_id: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+    message_id: Annotated[Text, Field(min_length=1, max_length=255)] | None = Field(
         None, description="Your own id of the message: sent again, it is stored once per source."
     )
 
@@ -63,8 +65,8 @@ class _EpuMessage(Message):
     """What the agent read in one file; `observed_at` is the file's own modification time."""
 
     grid_uuid: UUID = Field(description="The grid that the session images.")
-    path: str = Field(description="Where the file was read.")
-    observed_at: AwareDatetime = Field(description="The file's own modification time.")
+    path: Text = Field(description="Where the file was read.")
+    observed_at: Moment = Field(description="The file's own modification time.")
 
 
 class EpuSessionMessage(_EpuMessage):
@@ -101,9 +103,9 @@ class EpuFailureMessage(Message):
 
     event_type: Literal["epu.failure"] = "epu.failure"
     grid_uuid: UUID | None = Field(None, description="The grid, when it is known.")
-    path: str = Field(description="The file that could not be read.")
-    reason: str = Field(description="Why, in words for a person.")
-    observed_at: AwareDatetime = Field(description="The file's own modification time.")
+    path: Text = Field(description="The file that could not be read.")
+    reason: Text = Field(description="Why, in words for a person.")
+    observed_at: Moment = Field(description="The file's own modification time.")
 
 
 class SessionEndedMessage(Message):
@@ -111,7 +113,7 @@ class SessionEndedMessage(Message):
 
     event_type: Literal["session.ended"] = "session.ended"
     grid_uuid: UUID = Field(description="The grid whose acquisition is over.")
-    reason: str = Field("finished", description="Why it is over; Athena is told.")
+    reason: Text = Field("finished", description="Why it is over; Athena is told.")
 
 
 class _Prediction(Message):

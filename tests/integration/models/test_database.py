@@ -121,7 +121,7 @@ def test_foreign_keys_hold(database: Database) -> None:
 
 
 def test_missing_tables_are_to_be_made_by_init(empty_database: Database) -> None:
-    with pytest.raises(StorageUnavailable, match="Run `athanor init` first"):
+    with pytest.raises(StorageUnavailable, match=r"Run `athanor init` first"):
         store(empty_database, new_message())
 
 
@@ -156,7 +156,7 @@ def locked(sqlite_path: Path) -> Iterator[Database]:
 
 
 def test_locked_database_names_what_may_hold_it(locked: Database) -> None:
-    with pytest.raises(StorageUnavailable, match="another program holds it.*Close what has it"):
+    with pytest.raises(StorageUnavailable, match=r"another program holds it.*Close what has it"):
         store(locked, new_message())
 
 
@@ -185,7 +185,7 @@ def test_full_disk_says_that_nothing_was_lost(sqlite_url: str) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
 
     store(database, new_message())
-    with pytest.raises(StorageUnavailable, match="disk is full. Free some space"):
+    with pytest.raises(StorageUnavailable, match=r"disk is full. Free some space"):
         store(database, *(new_message(payload={"text": "x" * 1_000}) for _ in range(100)))
 
     assert _counted(database) == 1
@@ -195,7 +195,7 @@ def test_full_disk_says_that_nothing_was_lost(sqlite_url: str) -> None:
 def test_read_only_database_says_to_check_its_rights(sqlite_path: Path) -> None:
     database = Database(f"sqlite:///file:{sqlite_path}?mode=ro&uri=true")
 
-    with pytest.raises(StorageUnavailable, match="may only be read. Check the rights"):
+    with pytest.raises(StorageUnavailable, match=r"may only be read. Check the rights"):
         store(database, new_message())
     database.close()
     assert not Path("file:").exists()
@@ -216,7 +216,7 @@ def test_file_without_the_right_to_write_says_to_check_its_rights(sqlite_path: P
 def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
 
-    with pytest.raises(StorageUnavailable, match="file/home cannot be made.*ATHANOR_HOME"):
+    with pytest.raises(StorageUnavailable, match=r"file/home cannot be made.*ATHANOR_HOME"):
         Database(f"sqlite:///{tmp_path / 'file' / 'home' / 'athanor.db'}")
 
 
@@ -229,7 +229,7 @@ def test_missing_folder_is_made(tmp_path: Path) -> None:
 def test_folder_in_the_place_of_the_file_cannot_be_opened(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}")
 
-    with pytest.raises(StorageUnavailable, match="cannot be opened. Check that its folder"):
+    with pytest.raises(StorageUnavailable, match=r"cannot be opened. Check that its folder"):
         database.check()
     database.close()
 
@@ -239,7 +239,7 @@ def test_file_of_another_kind_is_told_from_a_database(tmp_path: Path) -> None:
     path.write_bytes(b"GIF89a" * 1_000)
     database = Database(f"sqlite:///{path}")
 
-    with pytest.raises(StorageUnavailable, match="the file is something else. Move it away"):
+    with pytest.raises(StorageUnavailable, match=r"the file is something else. Move it away"):
         database.check()
     database.close()
 
@@ -266,7 +266,7 @@ def test_missing_database_says_to_create_it(postgres_url: str) -> None:
     url = normal_url(postgres_url).set(database="no_such_database")
     database = Database(url.render_as_string(hide_password=False))
 
-    with pytest.raises(StorageUnavailable, match="no such database on the server. Create it"):
+    with pytest.raises(StorageUnavailable, match=r"no such database on the server. Create it"):
         database.check()
     database.close()
 
@@ -275,7 +275,7 @@ def test_unknown_user_says_to_check_the_url(postgres_url: str) -> None:
     url = normal_url(postgres_url).set(username="no_such_user")
     database = Database(url.render_as_string(hide_password=False))
 
-    with pytest.raises(StorageUnavailable, match="refuses the user or the password"):
+    with pytest.raises(StorageUnavailable, match=r"refuses the user or the password"):
         database.check()
     database.close()
 
