@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import BadInput
 from simulators.epu.truth import GridTruth, HoleTruth, SquareTruth
 
 Floats = NDArray[np.float64]
@@ -65,13 +66,13 @@ def accuracy(model: SimulatedModel, grid: GridTruth) -> float:
     """Return the model's AUC over the grid's holes: how often it ranks a good one above a bad one.
 
     Raises:
-        ValueError: All holes are good, or all are bad.
+        BadInput: All holes are good, or all are bad.
     """
     holes = list(grid.holes)
     predicted = model.predict_holes(holes)
     good = np.array([hole.quality > GOOD for hole in holes])
     if good.all() or not good.any():
-        raise ValueError("an AUC needs good and bad holes")
+        raise BadInput("an AUC needs good and bad holes, and this grid has one kind only")
     ranks = np.array([predicted[hole.hole_id] for hole in holes]).argsort().argsort() + 1.0
     wins = float(ranks[good].sum()) - good.sum() * (good.sum() + 1) / 2
     return float(wins / (good.sum() * (~good).sum()))
@@ -82,6 +83,7 @@ def noise_for(auc: float, grid: GridTruth, *, seed: int = 0) -> float:
 
     Raises:
         ValueError: No noise makes a model this good or this bad.
+        BadInput: All holes are good, or all are bad.
     """
     if not 0.5 < auc <= 1:
         raise ValueError(f"a model that sees through noise has an AUC in 0.5..1, not {auc}")

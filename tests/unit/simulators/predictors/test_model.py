@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import BadInput
 from simulators.epu.layout import Place
 from simulators.epu.truth import HoleTruth, grow_grid
 from simulators.predictors import SimulatedModel, accuracy, noise_for
@@ -40,6 +41,11 @@ def test_noise_can_be_asked_for_by_auc(grid, auc):
 def test_no_noise_gives_an_impossible_auc(grid, auc):
     with pytest.raises(ValueError, match="AUC"):
         noise_for(auc, grid)
+
+
+def test_a_grid_without_bad_holes_has_no_auc():
+    with pytest.raises(BadInput, match="one kind only"):
+        accuracy(SimulatedModel("m"), grow_grid(1, squares=1, holes=1))
 
 
 def test_the_noise_is_as_stated(grid):
