@@ -4,6 +4,7 @@ from typing import Final
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import WorkPool
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from core.errors import ConfigurationError
@@ -12,8 +13,8 @@ from core.errors import ConfigurationError
 POOL_TYPE: Final = "athanor-warm"
 
 
-async def ensure_work_pool(client: PrefectClient, name: str) -> None:
-    """Create the work pool if Prefect does not have it.
+async def ensure_work_pool(client: PrefectClient, name: str) -> WorkPool:
+    """Return the work pool, created if Prefect does not have it.
 
     Raises:
         ConfigurationError: There is one of that name that other workers serve.
@@ -35,3 +36,4 @@ async def ensure_work_pool(client: PrefectClient, name: str) -> None:
             f"Prefect's work pool {name!r} is of type {pool.type!r}, not {POOL_TYPE!r}. "
             "Choose another name with ATHANOR_WORKER__POOL, or delete that pool."
         )
+    return pool

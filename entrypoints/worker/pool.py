@@ -67,10 +67,6 @@ class PoolClient:
             path_params={"work_pool_name": self._pool, "name": self._worker.name},
         )
 
-    async def pool_id(self) -> UUID:
-        """Return the pool's id."""
-        return (await self._client.read_work_pool(self._pool)).id
-
     async def online(self) -> frozenset[str]:
         """Return the names of the workers heard of late."""
         workers = await self._client.read_workers_for_work_pool(

@@ -14,6 +14,7 @@ from uuid import UUID
 from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
+from prefect.settings import get_current_settings
 
 from core.clock import utcnow
 from core.errors import PrefectUnavailable
@@ -30,9 +31,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between heartbeats; Prefect calls a worker offline after three missed ones.
 _HEARTBEAT_SECONDS: Final = 10.0
-
-#: Seconds between looks for lost runs: longer than a heartbeat, since two looks must agree.
-_RECONCILE_SECONDS: Final = 15.0
 
 #: Seconds that one look at Prefect may take. Its client would try for a minute.
 _PATIENCE: Final = 10.0
@@ -67,16 +65,25 @@ class WarmWorker:
 
     name = "worker"
 
-    def __init__(self, settings: WorkerSettings, *, drain_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        drain_seconds: float = 5.0,
+        reconcile_seconds: float = 15.0,
+    ) -> None:
         """Take the settings; nothing is opened.
 
         Args:
             settings: Pool, limits and intervals.
             drain_seconds: How long runs may go on after `stop` before they are cancelled.
+            reconcile_seconds: Between looks for lost runs; longer than a heartbeat where
+                several workers share a pool, since two looks must agree.
         """
         self.identity = WorkerIdentity.of_this_process()
         self._settings = settings
         self._drain_seconds = drain_seconds
+        self._reconcile_seconds = reconcile_seconds
         self._due = Event()
         self._told = Event()
         self._stopping = Event()
@@ -139,26 +146,8 @@ class WarmWorker:
     async def _live(self, ready: Event) -> None:
         """Everything between start and stop, in one task so that the contexts nest."""
         with signals_left_alone():
-            # All runs find these clients in the context, instead of opening their own.
             async with AsyncExitStack() as stack:
-                context = await stack.enter_async_context(AsyncClientContext())
-                pool = PoolClient(
-                    context.client,
-                    self._settings.pool,
-                    self.identity,
-                    heartbeat_seconds=_HEARTBEAT_SECONDS,
-                )
-                try:
-                    stack.enter_context(SyncClientContext())
-                    async with asyncio.timeout(_PATIENCE):
-                        await ensure_work_pool(context.client, self._settings.pool)
-                        await pool.heartbeat()
-                        pool_id = await pool.pool_id()
-                except UNREACHABLE as exc:
-                    raise PrefectUnavailable(
-                        f"The worker cannot reach Prefect at {context.client.api_url}: "
-                        f"{exc or type(exc).__name__}"
-                    ) from exc
+                pool, pool_id = await self._join(stack)
                 ready.set()
                 try:
                     await self._work(pool, pool_id)
@@ -170,6 +159,28 @@ class WarmWorker:
                             # While there is a server to take them.
                             await APILogHandler.aflush()
                             await _flush_events()
+
+    async def _join(self, stack: AsyncExitStack) -> tuple[PoolClient, UUID]:
+        """Open connections to Prefect and appear in the work pool."""
+        try:
+            # All runs find these clients in the context, instead of opening their own.
+            context = await stack.enter_async_context(AsyncClientContext())
+            stack.enter_context(SyncClientContext())
+            async with asyncio.timeout(_PATIENCE):
+                work_pool = await ensure_work_pool(context.client, self._settings.pool)
+                pool = PoolClient(
+                    context.client,
+                    work_pool.name,
+                    self.identity,
+                    heartbeat_seconds=_HEARTBEAT_SECONDS,
+                )
+                await pool.heartbeat()
+        except (*UNREACHABLE, RuntimeError) as exc:  # RuntimeError: from the version check
+            raise PrefectUnavailable(
+                f"The worker cannot reach Prefect at {get_current_settings().api.url}: "
+                f"{exc or type(exc).__name__}"
+            ) from exc
+        return pool, work_pool.id
 
     async def _work(self, pool: PoolClient, pool_id: UUID) -> None:
         """Do all that a worker does, until told to stop."""
@@ -184,7 +195,7 @@ class WarmWorker:
                 group.create_task(self._every(poll, lambda: self._take(pool), self._due)),
                 group.create_task(self._every(poll, lambda: self._heed(pool), self._told)),
                 group.create_task(self._every(_HEARTBEAT_SECONDS, pool.heartbeat, Event())),
-                group.create_task(self._every(_RECONCILE_SECONDS, reconcile, Event())),
+                group.create_task(self._every(self._reconcile_seconds, reconcile, Event())),
                 group.create_task(listen(pool_id, self._changed)),
             ]
             await self._stopping.wait()
