@@ -106,11 +106,13 @@ class SqliteDoorbell(LocalDoorbell):
         try:
             seen = None
             while True:
-                # Reads a counter in shared memory: no disk, no lock.
-                (version,) = connection.execute("PRAGMA data_version").fetchone()
-                if version != seen and seen is not None:
-                    self.ring_all_here()
-                seen = version
+                # A file that is busy or away for a moment is looked at again.
+                with suppress(sqlite3.OperationalError):
+                    # Reads a counter in shared memory: no disk, no lock.
+                    (version,) = connection.execute("PRAGMA data_version").fetchone()
+                    if version != seen and seen is not None:
+                        self.ring_all_here()
+                    seen = version
                 await asyncio.sleep(_SQLITE_LOOK_EVERY)
         finally:
             connection.close()

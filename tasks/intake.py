@@ -18,6 +18,9 @@ from models.cryoem.messages import AnyMessage, parse
 from models.inbox import NewMessage, Stored
 from tasks.ringing import Bell, Ringable, ring
 
+#: How deep what cannot be processed is kept; a message of ours has four levels.
+_DEEPEST = 50
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -88,9 +91,10 @@ def _store(
     message_ids: Sequence[str | None],
     source: str,
 ) -> tuple[list[Stored], list[Bell]]:
+    outside = [given and storable_text(given) for given in message_ids]
     ids = [
         given if isinstance(one, Problem) else one.message_id or given
-        for one, given in zip(parsed, message_ids, strict=True)
+        for one, given in zip(parsed, outside, strict=True)
     ]
     good = [index for index, one in enumerate(parsed) if not isinstance(one, Problem)]
     rows: list[NewMessage | None] = [None] * len(parsed)
@@ -105,7 +109,10 @@ def _store(
     for index, one in enumerate(parsed):
         if isinstance(one, Problem):
             rows[index] = intake.dead(
-                as_payload(bodies[index]), source=source, message_id=ids[index], reason=one.reason
+                as_payload(bodies[index]),
+                source=source,
+                message_id=ids[index],
+                reason=storable_text(one.reason),
             )
     full = [row for row in rows if row is not None]
     stored = inbox.store(session, full, now=utcnow())
@@ -120,23 +127,29 @@ def _store(
 def as_payload(body: object) -> dict[str, Any]:
     """Return any body as JSON that a database takes: NaN and infinity as text."""
     if isinstance(body, Mapping):
-        return {str(key): _storable(value) for key, value in body.items()}
+        return {storable_text(str(key)): _storable(value) for key, value in body.items()}
     return {"body": _storable(body)}
 
 
-def _storable(value: Any) -> Any:
+def storable_text(text: str) -> str:
+    """Return text that a database takes: without NUL, and with whole characters only."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def _storable(value: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        return "nested too deeply"
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     if isinstance(value, Mapping):
-        return {str(key): _storable(item) for key, item in value.items()}
+        return {storable_text(str(k)): _storable(item, depth + 1) for k, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
+        return [_storable(item, depth + 1) for item in value]
     if isinstance(value, str):
-        # PostgreSQL's JSON holds no NUL character.
-        return value.replace("\x00", "�")
+        return storable_text(value)
     if value is None or isinstance(value, bool | int | float):
         return value
-    return json.dumps(value, default=str)
+    return storable_text(json.dumps(value, default=str))
 
 
 @dataclass(frozen=True)
