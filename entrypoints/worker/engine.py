@@ -8,7 +8,8 @@ The engine is made for one run in a process of its own. Three of its habits do h
 - it takes SIGTERM over while a run is active and raises from the signal handler, into
   whatever our loop happens to be doing (`capture_sigterm`);
 - a task that is cancelled is a crash to it, also when a person asked for the cancellation;
-- it asks the server twice per run where results are stored, once with our loop standing still.
+- it asks the server twice per run where results are stored, once with our loop standing still;
+- it starts another thread per run to send heartbeats, which say less than the worker's own.
 """
 
 from collections.abc import Iterator
@@ -38,6 +39,11 @@ class WarmEngine(AsyncFlowRunEngine[..., Any]):
 
     #: Set before the run's task is cancelled for another reason: what the UI shall say.
     crash_message: str | None = None
+
+    @property
+    def heartbeat_seconds(self) -> int | None:
+        """No heartbeats per run."""
+        return None
 
     @classmethod
     def of(cls, flow: Flow[..., Any], flow_run: FlowRun) -> Self:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from typing import Final
 
 # Nothing public tells a run in this process that it is suspended.
 from prefect._flow_run_suspension import mark_flow_run_suspension_requested
@@ -16,6 +17,9 @@ from entrypoints.worker.engine import WarmEngine
 from entrypoints.worker.pool import UNREACHABLE, PoolClient
 
 logger = logging.getLogger(__name__)
+
+#: A run that takes longer is signed; less than what the reconciler waits for a signature.
+_SIGN_AFTER_SECONDS: Final = 1.0
 
 
 class Execution:
@@ -79,10 +83,12 @@ class Execution:
         try:
             await self._engine.run()
         finally:
-            await signing
+            signing.cancel()
+            await asyncio.wait({signing})
 
     async def _sign(self) -> None:
-        """Write down who executes the run, beside the run: nobody waits for it."""
+        """Write down who executes the run, unless it is over before that is of use to anybody."""
+        await asyncio.sleep(_SIGN_AFTER_SECONDS)
         try:
             await self._pool.sign(self._run.id)
         except UNREACHABLE as exc:

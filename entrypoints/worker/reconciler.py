@@ -20,7 +20,7 @@ from entrypoints.worker.pool import PoolClient
 
 logger = logging.getLogger(__name__)
 
-#: Between claiming a run and signing it a worker needs milliseconds; so long it is left alone.
+#: A worker signs a run a second after it began; for so long it is left alone.
 _SIGN_SECONDS: Final = 5.0
 
 _MESSAGE: Final = "The worker that executed this run is gone (found by the reconciler)."
