@@ -11,7 +11,7 @@ from sqlmodel import Field, Session, col
 
 from core.ids import ATHANOR, derived
 from models.base import DeliveryState, LeasedRow, json_field, sequence_field
-from models.sql import chunks, insert_ignore, lock_until_commit
+from models.sql import chunks, insert_ignore, lock_until_commit, one_of
 from models.work import Lease, claim, claimable, settle
 
 #: Lock between those who let messages wait for something and those who make it known.
@@ -83,7 +83,9 @@ def store(session: Session, messages: Sequence[NewMessage], *, now: datetime) ->
     known: set[UUID] = set()
     for part in chunks(ids):
         known |= set(
-            session.scalars(select(col(InboxMessage.id)).where(col(InboxMessage.id).in_(part)))
+            session.scalars(
+                select(col(InboxMessage.id)).where(one_of(session, col(InboxMessage.id), part))
+            )
         )
     stored: list[Stored] = []
     rows: list[dict[str, Any]] = []
@@ -198,7 +200,7 @@ def wake(session: Session, idents: Collection[str], *, key: str | None, now: dat
     for part in chunks(list(idents)):
         woken = (
             col(InboxMessage.state) == DeliveryState.WAITING,
-            col(InboxMessage.waiting_for).in_(part),
+            one_of(session, col(InboxMessage.waiting_for), part),
         )
         flows |= set(
             session.scalars(

@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 
 from core.errors import LeaseLost
 from models.base import DeliveryState, LeasedRow
-from models.sql import chunks
+from models.sql import chunks, one_of
 
 Row = TypeVar("Row", bound=LeasedRow)
 
@@ -65,7 +65,7 @@ def claim(
     for part in chunks([row.seq for row in rows]):
         session.execute(
             update(model)
-            .where(col(model.seq).in_(part))
+            .where(one_of(session, col(model.seq), part))
             .values(
                 state=DeliveryState.CLAIMED,
                 attempts=col(model.attempts) + 1,
@@ -97,7 +97,7 @@ def settle(
         result = session.execute(
             update(model)
             .where(
-                col(model.seq).in_(part),
+                one_of(session, col(model.seq), part),
                 col(model.state) == DeliveryState.CLAIMED,
                 col(model.claimed_by) == lease.holder,
                 col(model.fence) == lease.fence,

@@ -21,10 +21,7 @@ from models.cryoem.messages import HolePrediction, MultiHolePrediction, SquarePr
 from models.cryoem.messages import Prediction as PredictionMessage
 from models.cryoem.tables import Hole, Square
 from models.inbox import InboxMessage
-from models.sql import chunks, insert, insert_ignore
-
-#: What a newer prediction sets in the row of the current one.
-_REPLACED = ("grid_uuid", "level", "value", "prediction_id", "message_seq", "predicted_at")
+from models.sql import chunks, insert_ignore, insert_or_replace, one_of
 
 Item = tuple[InboxMessage, PredictionMessage]
 
@@ -123,12 +120,14 @@ def _targets(
     session: Session, squares: Sequence[UUID], holes: Sequence[UUID]
 ) -> Iterator[tuple[UUID, _Target]]:
     for part in chunks(squares):
-        found = select(col(Square.uuid), col(Square.grid_uuid)).where(col(Square.uuid).in_(part))
+        found = select(col(Square.uuid), col(Square.grid_uuid)).where(
+            one_of(session, col(Square.uuid), part)
+        )
         for square, grid in session.execute(found):
             yield square, _Target(grid, square)
     for part in chunks(holes):
         found_holes = select(col(Hole.uuid), col(Hole.grid_uuid), col(Hole.square_uuid)).where(
-            col(Hole.uuid).in_(part)
+            one_of(session, col(Hole.uuid), part)
         )
         for hole, grid, square in session.execute(found_holes):
             yield hole, _Target(grid, square)
@@ -196,12 +195,11 @@ def _write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
             "message_seq": row["message_seq"],
             "predicted_at": row["predicted_at"],
         }
-    statement = insert(session, CurrentPrediction)
-    excluded = statement.excluded
     # A message that waited must not overwrite a value that came in after it.
-    statement = statement.on_conflict_do_update(
-        index_elements=["target_uuid", "model_name", "metric_name"],
-        set_={name: excluded[name] for name in _REPLACED},
-        where=col(CurrentPrediction.message_seq) <= excluded["message_seq"],
+    insert_or_replace(
+        session,
+        CurrentPrediction,
+        list(latest.values()),
+        unique=["target_uuid", "model_name", "metric_name"],
+        unless_newer="message_seq",
     )
-    session.connection().execute(statement, list(latest.values()))
