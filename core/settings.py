@@ -102,6 +102,11 @@ class AgentSettings(_Section):
         gt=0,
         description="An unreadable file stable for so long is recorded as failed.",
     )
+    rescan_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds between scans for what the file system did not tell.",
+    )
     max_file_bytes: int = Field(
         default=64 * 1024 * 1024, ge=1024, description="Larger EPU files are refused."
     )

@@ -2,86 +2,14 @@
 
 import asyncio
 import os
-import re
-import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from agent.epu.paths import PathMap
-from agent.epu.sink import HttpSink, MemorySink
+from agent.epu.sink import MemorySink
 from agent.epu.watch import Watcher
-from core.errors import AthanorError, ConfigurationError
-from models.cryoem.messages import EpuFailureMessage, EpuImageMessage, Message
-from tests.support import wait_until
+from models.cryoem.messages import EpuImageMessage
 
-from .receiver import receiving
-
-#: Short, so that tests are; rescans are off unless a test is about them.
-FAST: dict[str, Any] = {"settle_seconds": 0.1, "give_up_seconds": 0.6, "rescan_seconds": 600.0}
-SQUARE = "Metadata/GridSquare_4590776.dm"
-IMAGE = "Images-Disc1/GridSquare_4590776/GridSquare_20240406_102420.xml"
-ATLAS = "atlas/Supervisor_20240404_093820_Pete_Miriam_HexAuFoil/Sample4/Atlas/Atlas.dm"
-
-
-@pytest.fixture
-def source(shared: Path) -> Path:
-    return shared / "epu/dls-2024"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "visit"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def plain(source: Path, tmp_path: Path) -> Path:
-    """Return a folder with the session of `source`, which names no atlas."""
-    folder = copy_tree(source / "session", tmp_path / "plain/session")
-    manifest = folder / "EpuSession.dm"
-    atlas = re.compile(rb"<AtlasId.*?</AtlasId>")
-    manifest.write_bytes(atlas.sub(b'<AtlasId i:nil="true"/>', manifest.read_bytes()))
-    return folder.parent
-
-
-def copy(source: Path, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(source.read_bytes())
-    return target
-
-
-def copy_tree(source: Path, target: Path) -> Path:
-    for path in source.rglob("*"):
-        if path.is_file():
-            copy(path, target / path.relative_to(source))
-    return target
-
-
-def kinds(messages: Sequence[Message]) -> list[str]:
-    return [message.event_type for message in messages]  # pyright: ignore[reportAttributeAccessIssue]
-
-
-@asynccontextmanager
-async def running(watcher: Watcher) -> AsyncIterator[asyncio.Task[Any]]:
-    """Run a watcher for the block, and see to it that it ends cleanly."""
-    task = asyncio.create_task(watcher.run())
-    try:
-        yield task
-    finally:
-        watcher.stop()
-        await asyncio.wait_for(task, 10)
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    async def holds() -> object:
-        return condition()
-
-    await wait_until(holds, what=what)
+from .rig import ATLAS, FAST, IMAGE, SQUARE, copy, copy_tree, kinds, running, until
 
 
 async def test_once_reports_all_that_there_is_parents_first(source: Path, root: Path):
@@ -298,6 +226,19 @@ async def test_a_rewritten_file_is_a_new_message_and_a_touched_one_is_not(plain:
     assert [one.manifest.state for one in squares] == ["InProgress", "Completed"]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+async def test_a_session_manifest_that_is_only_touched_is_not_sent_again(plain: Path, root: Path):
+    session = copy_tree(plain / "session", root)
+    sink = MemorySink()
+    watcher = Watcher(root, sink, **FAST)
+    async with running(watcher):
+        await until(lambda: watcher.status().sent == 3, "the session's files")
+        os.utime(session / "EpuSession.dm")
+        (session / IMAGE).write_bytes((session / IMAGE).read_bytes() + b"\n")
+        await until(lambda: len(sink.messages) == 4, "the image again")
+        await until(lambda: watcher.status().waiting == 0, "quiet")
+    assert kinds(sink.messages).count("epu.session") == 1
+
+
 async def test_a_restarted_agent_repeats_its_ids(source: Path, root: Path):
     copy_tree(source, root)
     sinks = [MemorySink(), MemorySink()]
@@ -306,39 +247,6 @@ async def test_a_restarted_agent_repeats_its_ids(source: Path, root: Path):
     first, second = ([one.message_id for one in sink.messages] for sink in sinks)
     assert first == second
     assert len(set(first)) == 4
-
-
-async def test_a_file_that_stays_broken_is_a_recorded_failure_until_it_is_rewritten(
-    plain: Path, root: Path
-):
-    session = copy_tree(plain / "session", root / "session")
-    whole = (session / IMAGE).read_bytes()
-    (session / IMAGE).write_bytes(whole[:-20])
-    sink = MemorySink()
-    watcher = Watcher(root, sink, **FAST)
-    async with running(watcher):
-        await until(lambda: watcher.status().failed == 1, "the failure")
-        [failure] = [one for one in sink.messages if isinstance(one, EpuFailureMessage)]
-        assert failure.path == str(session / IMAGE)
-        assert "ends too early" in failure.reason
-        assert failure.grid_uuid == watcher.status().sessions[session]
-        assert [one.path for one in watcher.status().failures] == [str(session / IMAGE)]
-        (session / IMAGE).write_bytes(whole)
-        await until(lambda: watcher.status().sent == 3, "the recovery")
-        assert watcher.status().failed == 0
-    assert "epu.image" in kinds(sink.messages)
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"<html/>", b"\0" * 2_000])
-async def test_what_never_was_a_manifest_fails_visibly(plain: Path, root: Path, content: bytes):
-    copy(plain / "session/EpuSession.dm", root / "EpuSession.dm")
-    (root / "GridSquare_20240101_000000.xml").write_bytes(content)
-    sink = MemorySink()
-    status = await Watcher(root, sink, **FAST).run(once=True)
-    assert [Path(failure.path).name for failure in status.failures] == [
-        "GridSquare_20240101_000000.xml"
-    ]
-    assert kinds(sink.messages) == ["epu.session", "epu.failure"]
 
 
 async def test_children_wait_for_their_session(plain: Path, root: Path):
@@ -357,15 +265,6 @@ async def test_children_wait_for_their_session(plain: Path, root: Path):
         copy(plain / "session/EpuSession.dm", root / "EpuSession.dm")
         await until(lambda: watcher.status().sent == 2, "both")
     assert kinds(sink.messages) == ["epu.session", "epu.square"]
-
-
-async def test_once_children_without_session_are_failures(plain: Path, root: Path):
-    copy(plain / "session" / SQUARE, root / SQUARE)
-    sink = MemorySink()
-    status = await Watcher(root, sink, **FAST).run(once=True)
-    assert (status.seen, status.failed, status.waiting) == (1, 1, 0)
-    assert "no EpuSession.dm" in status.failures[0].reason
-    assert kinds(sink.messages) == ["epu.failure"]
 
 
 async def test_another_session_in_the_same_folder_gets_the_files_anew(plain: Path, root: Path):
@@ -398,98 +297,3 @@ async def test_what_the_file_system_does_not_tell_the_next_scan_finds(
         await until(lambda: watcher.status().sent == 3, "the session's files")
         behind.write_bytes(behind.read_bytes().replace(b"InProgress", b"Completed"))
         await until(lambda: kinds(sink.messages).count("epu.square") == 2, "the rewrite")
-
-
-async def test_a_refused_message_is_a_failure_of_its_file_alone(plain: Path, root: Path):
-    copy_tree(plain / "session", root)
-    sink = MemorySink(
-        refuse=lambda one: "manifest: too odd" if one.event_type == "epu.square" else None  # pyright: ignore[reportAttributeAccessIssue]
-    )
-    status = await Watcher(root, sink, **FAST).run(once=True)
-    assert [Path(failure.path).name for failure in status.failures] == ["GridSquare_4590776.dm"]
-    assert "too odd" in status.failures[0].reason
-    assert kinds(sink.messages) == ["epu.session", "epu.image", "epu.failure"]
-
-
-class FlakySink(MemorySink):
-    """Takes nothing until it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.up = False
-        self.tries = 0
-
-    async def send(self, messages: Sequence[Message]) -> None:
-        self.tries += 1
-        if not self.up:
-            raise AthanorError("the sink is down")
-        await super().send(messages)
-
-
-async def test_files_wait_for_a_sink_that_is_away(plain: Path, root: Path):
-    copy_tree(plain / "session", root)
-    sink = FlakySink()
-    watcher = Watcher(root, sink, **FAST)
-    async with running(watcher):
-        await until(lambda: sink.tries >= 2, "a second try")
-        assert (watcher.status().waiting, watcher.status().sent) == (3, 0)
-        sink.up = True
-        await until(lambda: watcher.status().sent == 3, "the session's files")
-    assert kinds(sink.messages) == ["epu.session", "epu.square", "epu.image"]
-
-
-async def test_once_with_a_sink_that_is_away_says_so(plain: Path, root: Path):
-    copy_tree(plain / "session", root)
-    with pytest.raises(AthanorError, match="the sink is down"):
-        await Watcher(root, FlakySink(), **FAST).run(once=True)
-
-
-async def test_a_folder_that_does_not_exist_is_a_sentence(tmp_path: Path):
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        await Watcher(tmp_path / "absent", MemorySink(), **FAST).run()
-
-
-async def test_a_folder_that_goes_away_and_comes_back_is_watched_on(plain: Path, root: Path):
-    sink = MemorySink()
-    settings = FAST | {"rescan_seconds": 0.2}
-    watcher = Watcher(root, sink, **settings)
-    async with running(watcher):
-        shutil.rmtree(root)
-        copy_tree(plain / "session", root)
-        await until(lambda: watcher.status().sent == 3, "the session's files")
-
-
-async def test_cancelling_ends_it_cleanly(plain: Path, root: Path):
-    copy_tree(plain / "session", root)
-    watcher = Watcher(root, MemorySink(), **FAST)
-    task = asyncio.create_task(watcher.run())
-    await until(lambda: watcher.status().seen > 0, "the start")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def test_files_reach_an_api_that_comes_up_later(plain: Path, root: Path):
-    copy_tree(plain / "session", root)
-    with receiving() as receiver:
-        receiver.answer = lambda messages: (503, {})
-        async with HttpSink(receiver.url, longest_pause=0.1) as sink:
-            watcher = Watcher(root, sink, **FAST)
-            async with running(watcher):
-                await until(lambda: receiver.requests, "a first try")
-                assert watcher.status().sent == 0
-                receiver.answer = lambda messages: None
-                await until(lambda: watcher.status().sent == 3, "the session's files")
-    assert [one["event_type"] for one in receiver.stored] == [
-        "epu.session",
-        "epu.square",
-        "epu.image",
-    ]
-
-
-async def test_an_api_that_is_away_does_not_hold_up_the_end(plain: Path, root: Path):
-    copy_tree(plain / "session", root)
-    with receiving() as receiver:
-        receiver.answer = lambda messages: (503, {})
-        async with HttpSink(receiver.url) as sink, running(Watcher(root, sink, **FAST)):
-            await until(lambda: receiver.requests, "a first try")
