@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectNotFound
 
 from core.errors import ConfigurationError
 from deployments.project import read_project
-from deployments.registry import register_blocks, register_deployments
+from deployments.registry import PROJECT_FILE, register_blocks, register_deployments
 from deployments.work_pool import ensure_work_pool
 from entrypoints.worker import WarmWorker
 from messaging.launcher import emit
@@ -192,3 +192,15 @@ async def test_blocks_are_saved_once_and_never_overwritten(client: PrefectClient
 async def owned_automations(client: PrefectClient, deployment: str) -> list[object]:
     found = await client.read_deployment_by_name(deployment)
     return list(await client.read_resource_related_automations(f"prefect.deployment.{found.id}"))
+
+
+async def test_our_own_deployments_are_registered_once(client: PrefectClient) -> None:
+    definitions = read_project(PROJECT_FILE)
+
+    await register_deployments(client, definitions)
+    again = await register_deployments(client, definitions)
+
+    assert [registered.name for registered in again] == [
+        f"{definition.name}/{definition.name}" for definition in definitions
+    ]
+    assert not any(registered.changed for registered in again)
