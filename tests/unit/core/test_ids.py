@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from core.ids import ATHANOR, derived
 
-parts = st.lists(st.text(st.characters(exclude_characters="\x1f")) | st.integers(), min_size=1)
+parts = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\x1f")) | st.integers(), min_size=1
+)
 
 
 def test_derived_ids_never_change() -> None:
