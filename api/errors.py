@@ -1,0 +1,157 @@
+"""Which error becomes which status, told as a problem document (RFC 9457)."""
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from core.errors import (
+    AthanorError,
+    BadInput,
+    CursorRejected,
+    NotFound,
+    StorageUnavailable,
+)
+from tasks.intake import MessagesRejected
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+#: When to try again after the database could not be used, in seconds.
+_RETRY_AFTER = "5"
+
+
+class RequestRefused(AthanorError):
+    """A request that has no meaning here, whatever the database holds."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        self.status = status
+        super().__init__(detail)
+
+
+class NotRetryable(AthanorError):
+    """The message is neither dead nor waiting."""
+
+
+#: The first class that fits decides.
+_STATUSES: Sequence[tuple[type[AthanorError], HTTPStatus]] = (
+    (BadInput, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (NotRetryable, HTTPStatus.CONFLICT),
+    (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (AthanorError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field."""
+
+    index: int | None = Field(default=None, description="Which message of the list, from 0.")
+    field: str = Field(description="The field, with dots where it is nested.")
+    reason: str = Field(description="What is wrong with it.")
+
+
+class Problem(BaseModel):
+    """Why a request failed (RFC 9457)."""
+
+    type: str = Field(
+        default="about:blank", description="Kind of the problem; none but the status."
+    )
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong and what to do.")
+    instance: str = Field(description="The path that was asked for.")
+    errors: list[FieldProblem] | None = Field(default=None, description="Each wrong field.")
+
+
+def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of a route that fails with these, or for want of a database."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status.value: {"description": status.phrase, "content": content}
+        for status in (*statuses, HTTPStatus.SERVICE_UNAVAILABLE)
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Have all errors of the application answered by problem documents."""
+    app.add_exception_handler(AthanorError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _ours(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, RequestRefused):
+        return _problem(request, error.status, str(error))
+    status = next(status for kind, status in _STATUSES if isinstance(error, kind))
+    headers = {"Retry-After": _RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return _problem(request, status, str(error), errors=_fields(error), headers=headers)
+
+
+def _fields(error: Exception) -> list[FieldProblem] | None:
+    if isinstance(error, CursorRejected):
+        return [FieldProblem(field="cursor", reason=str(error))]
+    if not isinstance(error, MessagesRejected):
+        return None
+    return [
+        FieldProblem(index=problem.index, field=field, reason=reason)
+        for problem in error.problems
+        for field, reason in zip(problem.fields, problem.reasons, strict=True)
+    ]
+
+
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it alone)
+    errors = [
+        FieldProblem(field=".".join(str(part) for part in item["loc"][1:]), reason=item["msg"])
+        for item in error.errors()
+    ]
+    detail = "; ".join(f"{one.field}: {one.reason}" for one in errors)
+    return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for it alone)
+    status = HTTPStatus(error.status_code)
+    detail = {
+        HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}. See /docs.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}.",
+    }.get(status, str(error.detail))
+    return _problem(request, status, detail, headers=error.headers)
+
+
+def _unexpected(request: Request, _error: Exception) -> JSONResponse:
+    # Starlette raises the error again after this answer; the server logs it with its traceback.
+    detail = "Something went wrong inside Athanor. Its log says what."
+    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
+def _problem(
+    request: Request,
+    status: HTTPStatus,
+    detail: str,
+    *,
+    errors: list[FieldProblem] | None = None,
+    headers: Any = None,
+) -> JSONResponse:
+    body = Problem(
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        instance=request.url.path,
+        errors=errors,
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        status_code=status.value,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )

@@ -1,0 +1,52 @@
+"""The OpenAPI document: what FastAPI cannot know of by itself is added here."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from api.errors import Problem
+from models.cryoem.messages import AnyMessage
+
+DESCRIPTION = """
+Messages come in, decisions go out, and every decision can be traced to what caused it.
+
+* **messages**: `POST /messages` stores what instruments and models report. `GET /messages` shows
+  what became of it; `?state=dead` is what needs a person, `POST /messages/{id}/retry` injects it
+  again.
+* **sessions**: what is known of each EPU session, its squares, holes and micrographs.
+* **decisions**: what was decided, how far it is on its way to Athena, and why.
+
+Lists are pages: give `next_cursor` of one page as `cursor` to get the next. Errors are problem
+documents (RFC 9457, `application/problem+json`). Times are UTC.
+"""
+
+TAGS = [
+    {"name": "messages", "description": "What comes in."},
+    {"name": "sessions", "description": "What is known."},
+    {"name": "decisions", "description": "What was decided, and why."},
+    {"name": "health", "description": "How the service does."},
+]
+
+_REF = "#/components/schemas/{model}"
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schemas = document["components"]["schemas"]
+        message = TypeAdapter(AnyMessage).json_schema(ref_template=_REF)
+        problem = Problem.model_json_schema(ref_template=_REF)
+        for schema in (message, problem):
+            schemas.update(schema.pop("$defs"))
+        schemas.update(Message=message, Problem=problem)
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,92 @@
+"""The API on a port, as a service among others in one event loop."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from core.errors import ConfigurationError, PortTaken
+
+#: How long requests under way may take to end when the server stops, in seconds.
+_GRACE_SECONDS = 5
+
+#: Connections that may wait to be accepted.
+_BACKLOG = 2_048
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs the loop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class ApiServer:
+    """Serves one application; `start`, then `wait` or `stop`."""
+
+    name = "API"
+
+    def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
+        """Take what to serve and where; nothing is opened. Port 0 takes a free one."""
+        self._host = host
+        self._port = port
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, for a client on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 (compared)
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen; when this returns, requests are answered.
+
+        Raises:
+            PortTaken: Something else listens there.
+            ConfigurationError: The address cannot be listened on.
+        """
+        listener = self._listen()
+        self._port = listener.getsockname()[1]
+        # It listens already: who connects before the server runs waits for it.
+        self._serving = asyncio.create_task(self._serve(listener), name="api-server")
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+        if self._serving:
+            await asyncio.shield(self._serving)
+
+    async def stop(self) -> None:
+        """Let requests under way end, then stop listening."""
+        self._server.should_exit = True
+        if self._serving:
+            await self._serving
+
+    async def _serve(self, listener: socket.socket) -> None:
+        with listener:
+            await self._server.serve(sockets=[listener])
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            return socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                raise PortTaken(self._port, self.name, "ATHANOR_API__PORT") from exc
+            raise ConfigurationError(
+                f"The API cannot listen on {self._host} port {self._port}: {exc.strerror}. "
+                "Check ATHANOR_API__HOST and ATHANOR_API__PORT."
+            ) from exc

@@ -1,0 +1,28 @@
+"""What routes need, handed to `create_app` and from there to each request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from core.settings import Settings
+from messaging.doorbell import Doorbell
+from messaging.launcher import Launcher
+from models.database import Database
+
+
+@dataclass(frozen=True)
+class Services:
+    """Collaborators of the API."""
+
+    settings: Settings
+    database: Database
+    doorbell: Doorbell
+    launcher: Launcher | None
+
+
+def _services(request: Request) -> Services:
+    return request.app.state.services
+
+
+Serving = Annotated[Services, Depends(_services)]
