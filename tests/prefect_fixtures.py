@@ -27,10 +27,15 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
     """Address of a real Prefect server, and PREFECT_API_URL of this process and its children."""
     base = tmp_path_factory.getbasetemp()
     # pytest-xdist gives each of its processes a folder in a common one.
+    # Not before `pytest_configure` has told Prefect how to behave.
+    from prefect.events.worker import EventsWorker  # noqa: PLC0415
+
     with _server(base if worker_id == "master" else base.parent, worker_id) as api_url:
         before = os.environ.get("PREFECT_API_URL")
         use_server(api_url)
         yield api_url
+        # What tests emitted is sent while there is a server to take it.
+        EventsWorker.drain_all(timeout=5)
         if before is None:
             del os.environ["PREFECT_API_URL"]
 

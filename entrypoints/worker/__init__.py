@@ -1,5 +1,6 @@
 """The warm worker: executes flow runs in its own process, on its own event loop."""
 
-from entrypoints.worker.worker import WarmWorker, WorkerHealth
+from entrypoints.worker.health import WorkerHealth
+from entrypoints.worker.worker import WarmWorker
 
 __all__ = ["WarmWorker", "WorkerHealth"]

@@ -1,5 +1,6 @@
 """What a warm worker asks of its work pool, and tells it, through Prefect's API."""
 
+import inspect
 from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
@@ -22,12 +23,17 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun, WorkerStatus
+from prefect.events.worker import EventsWorker
 from prefect.exceptions import Abort, ObjectNotFound, Pause
+from prefect.logging.handlers import APILogHandler
 from prefect.states import Pending
 from prefect.utilities.engine import propose_state
 
 from core.clock import utcnow
 from entrypoints.worker.identity import WorkerIdentity
+
+#: Seconds for events on their way to Prefect.
+_FLUSH_SECONDS: Final = 5.0
 
 #: States in which some worker is at work on a run.
 ACTIVE: Final = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
@@ -158,3 +164,11 @@ class PoolClient:
 
 #: What can go wrong on the way to Prefect and may be better the next time.
 UNREACHABLE: Final = (httpx.HTTPError, ObjectNotFound, TimeoutError)
+
+
+async def flush() -> None:
+    """Wait until Prefect has the log lines and events of the runs here."""
+    await APILogHandler.aflush()
+    draining = EventsWorker.drain_all(timeout=_FLUSH_SECONDS)
+    if inspect.isawaitable(draining):  # as it is wherever a loop runs
+        await draining

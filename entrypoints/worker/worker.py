@@ -1,19 +1,15 @@
 """The warm worker's life: take runs, heed cancellations, show that it lives, drain."""
 
 import asyncio
-import inspect
 import logging
 from asyncio import Event, Task
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from prefect.context import AsyncClientContext, SyncClientContext
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from core.clock import utcnow
@@ -23,8 +19,9 @@ from deployments.work_pool import ensure_work_pool
 from entrypoints.worker.doorbell import listen
 from entrypoints.worker.engine import signals_left_alone
 from entrypoints.worker.execution import Execution
+from entrypoints.worker.health import WorkerHealth
 from entrypoints.worker.identity import WorkerIdentity
-from entrypoints.worker.pool import UNREACHABLE, PoolClient
+from entrypoints.worker.pool import UNREACHABLE, PoolClient, flush
 from entrypoints.worker.reconciler import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -41,20 +38,6 @@ _LAST_WORDS_SECONDS: Final = 8.0
 _Step = Callable[[], Awaitable[None]]
 
 _STOPPED: Final = "The worker was stopped before this run had finished."
-
-
-@dataclass(frozen=True)
-class WorkerHealth:
-    """How a worker is."""
-
-    name: str
-    pool: str
-    running: int
-    max_runs: int
-    finished: int
-    last_poll: datetime | None
-    #: Why Prefect cannot be reached, if it cannot.
-    problem: str | None
 
 
 class WarmWorker:
@@ -157,8 +140,7 @@ class WarmWorker:
                         async with asyncio.timeout(_PATIENCE):
                             await pool.leave()
                             # While there is a server to take them.
-                            await APILogHandler.aflush()
-                            await _flush_events()
+                            await flush()
 
     async def _join(self, stack: AsyncExitStack) -> tuple[PoolClient, UUID]:
         """Open connections to Prefect and appear in the work pool."""
@@ -265,10 +247,3 @@ class WarmWorker:
                 execution.break_off(_STOPPED)
         if self._executions:
             logger.error("%d runs did not end", len(self._executions))
-
-
-async def _flush_events() -> None:
-    """Wait until Prefect has the events that runs emitted."""
-    draining = EventsWorker.drain_all(timeout=_PATIENCE)
-    if inspect.isawaitable(draining):  # as it is wherever a loop runs
-        await draining
