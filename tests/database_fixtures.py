@@ -119,7 +119,10 @@ class PostgresDatabases:
 
     def _drop_leftovers(self) -> None:
         for name in self._names():
-            token = int(name.split("_")[2])
+            number = name.split("_")[2]
+            if not number.isdigit():
+                continue
+            token = int(number)
             lock = (_ALIVE, token)
             row = self._admin.execute("SELECT pg_try_advisory_lock(%s, %s)", lock).fetchone()
             if row == (True,):

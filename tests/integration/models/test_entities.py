@@ -253,47 +253,42 @@ def test_ids_may_need_64_bits(database: Database) -> None:
     assert _hole(database, 2**63 - 1).square_uuid == ids.square_uuid(GRID, 2**40)
 
 
+def _view(draw: st.DrawFn, kind: str, moment: int) -> EpuMessage:
+    """Return what one file says at a moment; some values are missing in some views."""
+    at = after(moment)
+    # Few squares and holes, so that views meet; a hole lies in one square only.
+    square = draw(st.sampled_from([1, 1, 1, 2]))
+    holes = {10 * square + n for n in draw(st.sampled_from([{1}, {1, 2}, set()]))}
+    some = draw(st.booleans())
+    if kind == "session":
+        grid_type = f"type {moment}" if some else None
+        return session_message(SESSION.model_copy(update={"grid_type": grid_type}), at=at)
+    if kind == "atlas":
+        return atlas_message(GRID, {square, 3}, x=moment, at=at)
+    if kind == "file":
+        values = {"position": stage(moment), "state": f"state {moment}"} if some else {}
+        return square_message(GRID, square, holes, bars=holes if some else (), at=at, **values)
+    return image_message(
+        GRID,
+        kind,
+        stem=f"image {moment}" if kind != "micrograph" else "image",
+        square=square,
+        hole=10 * square + 1,
+        acquired_at=at,
+        at=at,
+        instrument_model="Krios",
+        **({"hole_center": found(moment), "defocus": moment} if some else {}),
+    )
+
+
 def _messages(draw: st.DrawFn) -> list[EpuMessage]:
-    """Return views of one grid, any two of a kind at different moments."""
-    moments = iter(draw(st.permutations(range(40))))
-    maybe = st.none() | st.integers(0, 3)
-
-    def optional(name: str, value: Any) -> dict[str, Any]:
-        return {name: value} if draw(st.booleans()) else {}
-
-    made: list[EpuMessage] = []
-    for _ in range(draw(st.integers(1, 2))):
-        manifest = SESSION.model_copy(update={"grid_type": draw(st.sampled_from([None, "a", "b"]))})
-        made.append(session_message(manifest, at=after(next(moments))))
-    for _ in range(draw(st.integers(0, 2))):
-        squares = draw(st.sets(st.integers(1, 3)))
-        made.append(atlas_message(GRID, squares, x=next(moments), at=after(next(moments))))
-    for _ in range(draw(st.integers(0, 3))):
-        square = draw(st.integers(1, 2))
-        # A hole lies in one square only.
-        holes = {10 * square + n for n in draw(st.sets(st.integers(1, 3)))}
-        bars = {hole for hole in holes if draw(st.booleans())}
-        position = optional("position", stage(draw(st.integers(0, 3))))
-        made.append(
-            square_message(GRID, square, holes, bars=bars, at=after(next(moments)), **position)
-        )
-    for number in range(draw(st.integers(0, 3))):
-        square = draw(st.integers(1, 2))
-        made.append(
-            image_message(
-                GRID,
-                draw(st.sampled_from(["square", "hole", "micrograph"])),
-                stem=f"image {number}",
-                square=square,
-                hole=10 * square + draw(st.integers(1, 3)),
-                acquired_at=after(next(moments)),
-                at=after(next(moments)),
-                instrument_model="Krios",
-                **optional("hole_center", found(next(moments))),
-                **optional("defocus", draw(maybe)),
-            )
-        )
-    return made
+    """Return views of one grid, all at different moments, most of them of one kind."""
+    kinds = ["session", "atlas", "file", "square", "hole", "micrograph"]
+    chosen = draw(st.sampled_from(kinds))
+    others = draw(st.lists(st.sampled_from(kinds), max_size=3))
+    wanted = ["session", *([chosen] * draw(st.integers(2, 4))), *others]
+    moments = draw(st.permutations(range(len(wanted))))
+    return [_view(draw, kind, moment) for kind, moment in zip(wanted, moments, strict=True)]
 
 
 @st.composite
