@@ -118,14 +118,20 @@ async def drain_key(
         if lease is None:
             return False
         with here.doorbell.listening(flow, key) as event:
+            quiet_since = monotonic()
             while True:
                 event.clear()
                 late = monotonic() >= deadline
-                if await step(lease) and not late:
-                    continue
+                if await step(lease):
+                    quiet_since = monotonic()
+                    if not late:
+                        continue
                 again = await idle(lease) if idle else None
-                wait = linger if again is None else min(again, linger)
-                if not late and (await woken(event, timeout=wait) or again is not None):
+                # Being woken for nothing prolongs no wait: on SQLite any commit wakes all.
+                waits = [quiet_since + linger - monotonic(), *([] if again is None else [again])]
+                left = [seconds for seconds in waits if seconds > 0]
+                if left and not late:
+                    await woken(event, timeout=min(left))
                     continue
                 if await here.database.write(_finish, lease, has_work, settings.lease_seconds):
                     return True

@@ -44,6 +44,12 @@ def get_grid(session: Session, grid: UUID) -> tuple[Grid, Acquisition]:
     return row[0], row[1]
 
 
+def grid_name(session: Session, grid: UUID) -> str:
+    """Return what people call the grid: its name at Athena, or its uuid while it has no name."""
+    name = session.scalar(select(col(Grid.name)).where(col(Grid.uuid) == grid))
+    return str(grid) if name is None else f"Grid_{name}"
+
+
 def get_session(session: Session, grid: UUID) -> AthenaSession | None:
     """Return the Athena session of a grid, if it has one."""
     return session.get(AthenaSession, grid)

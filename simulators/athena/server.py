@@ -1,7 +1,6 @@
 """The simulated service on a port: for the command line, and inside another event loop."""
 
 import asyncio
-import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -15,7 +14,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.clock import utcnow
-from core.errors import ConfigurationError, PortTaken
+from core.listening import listen
 from simulators.athena.app import create_app
 from simulators.athena.faults import Faults
 from simulators.athena.state import Simulator
@@ -25,9 +24,6 @@ _KEEP_ALIVE_S = 120
 
 #: How long requests under way may take to end when the server stops.
 _GRACE_S = 5
-
-#: Connections that may wait to be accepted.
-_BACKLOG = 2048
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ async def running(
         StorageUnavailable: The state cannot be kept at `state_path`.
     """
     app = create_app(state_path, faults, clock)
-    listener = _listen(host, port)
+    listener = listen(host, port, what="Athena simulator", setting="--port")
     server = _Server(
         uvicorn.Config(
             app,
@@ -95,24 +91,6 @@ async def running(
                 simulator.waiters.close()
                 server.should_exit = True
                 await serving
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's delay (40 ms an answer) off only where the protocol is spelt out.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as exc:
-        listener.close()
-        if exc.errno == errno.EADDRINUSE:
-            raise PortTaken(port, "Athena simulator", "--port") from exc
-        raise ConfigurationError(
-            f"The Athena simulator cannot listen on {host} port {port}: {exc.strerror}"
-        ) from exc
-    return listener
 
 
 def _url(listener: socket.socket) -> str:

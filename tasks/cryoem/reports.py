@@ -20,11 +20,11 @@ async def rename_run(grid_uuid: UUID, drained: Drained, *, what: str = "messages
     if flow_run.id is None:
         return
     here = current()
-    grid, _ = await here.database.read(athena.get_grid, grid_uuid)
+    name = await here.database.read(athena.grid_name, grid_uuid)
     done = f"{drained.messages} {what}" if drained.ran else "left to another run"
     async with get_client() as client:
         await client.update_flow_run(
-            UUID(flow_run.id), name=f"{flow_run.flow_name} Grid_{grid.name} {done}"
+            UUID(flow_run.id), name=f"{flow_run.flow_name} {name} {done}"
         )
 
 

@@ -40,7 +40,7 @@ def predictions(session: SmallSession) -> list[dict]:
             gridsquare_id=square,
             prediction_model_name="squares-net",
             prediction_value=(square % 10) / 10,
-            message_id=f"p{square}",
+            message_id=f"{session.grid}/prediction/{square}",
         ).model_dump(mode="json", exclude_none=True)
         for square in session.squares
     ]
@@ -132,7 +132,7 @@ async def test_a_run_failed_by_a_dead_athena_is_retried_and_finishes_the_job(
         ]
         return mine[0]["id"] if mine else None
 
-    run_id = await wait_until(failed, timeout=90, what="a failed run")
+    run_id = await wait_until(failed, timeout=60, what="a failed run")
     assert run_id is not None
     async with (
         running(port=plant.athena_port, state_path=state) as athena,
