@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from api.errors import problems
 from api.parameters import Cursor, Limit, text_filter
 from api.state import Serving
-from models.cryoem.api_schemas import DecisionDetail, DecisionState, DecisionSummary
+from models.cryoem.api_schemas import DecisionDetail, DecisionSummary
 from models.cryoem.queries.decisions import DecisionFilter, get_decision, list_decisions
+from models.cryoem.states import DecisionState
 from models.paging import Page
 
 router = APIRouter(prefix="/decisions", tags=["decisions"])

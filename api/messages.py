@@ -12,15 +12,13 @@ from api.errors import NotRetryable, problems
 from api.examples import MESSAGES_BODY
 from api.parameters import Cursor, Limit, text_filter
 from api.state import Serving
-from models.base import DeliveryState
 from models.cryoem.api_schemas import MessageDetail, MessageSummary
 from models.cryoem.queries.messages import MessageFilter, get_message, list_messages
+from models.cryoem.states import MessageState
 from models.paging import Page
 from tasks.intake import accept, reinject
 
 router = APIRouter(prefix="/messages", tags=["messages"])
-
-_RETRYABLE = (DeliveryState.DEAD, DeliveryState.WAITING)
 
 
 class AcceptedMessages(BaseModel):
@@ -34,7 +32,7 @@ class RetriedMessage(BaseModel):
     """What became of a message that was injected again."""
 
     id: UUID = Field(description="Our id of the message.")
-    state: DeliveryState = Field(description="pending; or waiting or dead still.")
+    state: MessageState = Field(description="pending; or waiting or dead still.")
     reason: str | None = Field(description="Why it is not pending.")
 
 
@@ -90,7 +88,7 @@ async def post_messages(
 @router.get("", responses=problems(HTTPStatus.UNPROCESSABLE_ENTITY))
 async def get_messages(
     services: Serving,
-    state: Annotated[DeliveryState | None, Query(description="Only in this state.")] = None,
+    state: Annotated[MessageState | None, Query(description="Only in this state.")] = None,
     kind: Annotated[
         str | None, text_filter("Only of this event_type.", "foilhole.model_prediction")
     ] = None,

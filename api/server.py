@@ -1,7 +1,6 @@
 """The API on a port, as a service among others in one event loop."""
 
 import asyncio
-import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +8,10 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from core.errors import ConfigurationError, PortTaken
+from core.listening import listen
 
 #: How long requests under way may take to end when the server stops, in seconds.
 _GRACE_SECONDS = 5
-
-#: Connections that may wait to be accepted.
-_BACKLOG = 2_048
 
 
 class _Server(uvicorn.Server):
@@ -59,7 +55,7 @@ class ApiServer:
             PortTaken: Something else listens there.
             ConfigurationError: The address cannot be listened on.
         """
-        listener = self._listen()
+        listener = listen(self._host, self._port, what=self.name, setting="ATHANOR_API__PORT")
         self._port = listener.getsockname()[1]
         # It listens already: who connects before the server runs waits for it.
         self._serving = asyncio.create_task(self._serve(listener), name="api-server")
@@ -78,15 +74,3 @@ class ApiServer:
     async def _serve(self, listener: socket.socket) -> None:
         with listener:
             await self._server.serve(sockets=[listener])
-
-    def _listen(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        try:
-            return socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
-        except OSError as exc:
-            if exc.errno == errno.EADDRINUSE:
-                raise PortTaken(self._port, self.name, "ATHANOR_API__PORT") from exc
-            raise ConfigurationError(
-                f"The API cannot listen on {self._host} port {self._port}: {exc.strerror}. "
-                "Check ATHANOR_API__HOST and ATHANOR_API__PORT."
-            ) from exc

@@ -1,33 +1,13 @@
 """What the API and the command line show: read-only views of the tables."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
-from models.base import DeliveryState
+from models.cryoem.states import DecisionState, MessageState
 from models.paging import View
-
-
-class DecisionState(StrEnum):
-    """How far a decision is on its way to Athena."""
-
-    PENDING = "pending"
-    CLAIMED = "claimed"
-    SENT = "sent"
-    SUPERSEDED = "superseded"
-    DEAD = "dead"
-
-    @classmethod
-    def of(cls, state: str) -> "DecisionState":
-        """Return how a state of the outbox is called here."""
-        return cls.SENT if state == DeliveryState.DONE else cls(state)
-
-    def stored(self) -> DeliveryState:
-        """Return the state of the outbox row."""
-        return DeliveryState.DONE if self == DecisionState.SENT else DeliveryState(self.value)
 
 
 class MessageSummary(View):
@@ -38,7 +18,7 @@ class MessageSummary(View):
     message_id: str | None = Field(description="The sender's id; unique per source.")
     kind: str = Field(description="Its event_type.")
     key: str = Field(description="The grid that it concerns; empty while that is not known.")
-    state: DeliveryState = Field(
+    state: MessageState = Field(
         description="pending, claimed (being worked on), waiting (for something that is not known "
         "yet), done, or dead (never possible as it is)."
     )

@@ -13,13 +13,13 @@ from models.cryoem.api_schemas import (
     AthenaDecisionView,
     BasisView,
     DecisionDetail,
-    DecisionState,
     DecisionSummary,
     OutboxView,
 )
 from models.cryoem.athena import get_session as get_athena_session
 from models.cryoem.decision_tables import AthenaArea, Decision, DecisionBasis, Level, Prediction
 from models.cryoem.decisions import as_sent
+from models.cryoem.states import DecisionState
 from models.cryoem.tables import Hole, Square
 from models.inbox import InboxMessage
 from models.outbox import OutboxMessage

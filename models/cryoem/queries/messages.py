@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from core.errors import NotFound
-from models.base import DeliveryState
 from models.cryoem.api_schemas import MessageDetail, MessageSummary
 from models.cryoem.decision_tables import Decision, DecisionBasis, Prediction
+from models.cryoem.states import MessageState
 from models.inbox import InboxMessage
 from models.paging import Keyset, Page
 
@@ -29,7 +29,7 @@ _COLUMNS = [getattr(InboxMessage, name) for name in ("seq", *MessageSummary.mode
 class MessageFilter:
     """Which messages to list; None means all."""
 
-    state: DeliveryState | None = None
+    state: MessageState | None = None
     kind: str | None = None
     key: str | None = None
     source: str | None = None

@@ -13,7 +13,6 @@ from models.base import DeliveryState
 from models.cryoem.api_schemas import (
     AthenaSessionView,
     DecisionCount,
-    DecisionState,
     Entities,
     SessionDetail,
     SessionSummary,
@@ -21,6 +20,7 @@ from models.cryoem.api_schemas import (
 from models.cryoem.athena import count_areas
 from models.cryoem.decision_tables import AthenaSession, Decision, Prediction
 from models.cryoem.decisions import SUBMIT
+from models.cryoem.states import DecisionState
 from models.cryoem.tables import Acquisition, Atlas, AtlasTile, Grid, Hole, Micrograph, Square
 from models.inbox import InboxMessage
 from models.outbox import OutboxMessage

@@ -1,0 +1,55 @@
+"""`athanor api`: the HTTP API alone."""
+
+import asyncio
+
+import typer
+
+from core.logging import configure
+from core.settings import Settings
+
+
+def api() -> None:
+    """Run the HTTP API alone, until Ctrl-C or SIGTERM.
+
+    `athanor up` runs one already; this is for machines of their own, on the same database
+    (ATHANOR_DATABASE_URL) and Prefect server (PREFECT_API_URL).
+
+    Example:
+      ATHANOR_API__HOST=0.0.0.0 ATHANOR_API__PORT=8000 athanor api
+    """
+    settings = Settings()
+    configure(settings.log_level, as_json=settings.log_json)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from entrypoints.environment import ui_url  # noqa: PLC0415 (`athanor --help` shall be fast)
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from entrypoints.ringers import opened_ringer  # noqa: PLC0415 (as above)
+    from entrypoints.supervisor import Supervisor  # noqa: PLC0415 (as above)
+    from entrypoints.up import run  # noqa: PLC0415 (as above)
+
+    with opened_database(settings) as database:
+        async with opened_ringer(settings, database) as ringer:
+            from api.app import create_app  # noqa: PLC0415 (after Prefect's environment is set)
+            from api.server import ApiServer  # noqa: PLC0415 (as above)
+
+            if ringer.launcher is None:
+                typer.echo(
+                    "Prefect's server is not reachable: messages are stored, and worked on by "
+                    "the next sweep.",
+                    err=True,
+                )
+            app = create_app(
+                settings,
+                database=database,
+                doorbell=ringer.doorbell,
+                launcher=ringer.launcher,
+                prefect_ui=ui_url(),
+            )
+            server = ApiServer(app, host=settings.api.host, port=settings.api.port)
+            await run(
+                Supervisor([server]),
+                started=lambda: typer.echo(f"The API is at {server.url}/docs", err=True),
+            )
+    typer.echo("Stopped.", err=True)

@@ -1,0 +1,134 @@
+"""`athanor decisions …`: look at decisions, and trace why they were made."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from core.settings import Settings
+from entrypoints import showing
+from entrypoints.showing import AsJson, Cursor, Limit
+from models.cryoem.states import DecisionState
+
+app = typer.Typer(help="Look at decisions, and trace why they were made.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    grid: Annotated[UUID | None, typer.Option(help="Only about this grid.")] = None,
+    decision_type: Annotated[
+        str | None, typer.Option("--type", help="Only of this type, e.g. foilHoleSelection.")
+    ] = None,
+    state: Annotated[DecisionState | None, typer.Option(help="Only in this state.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List decisions, newest first, and how far each is on its way to Athena.
+
+    Examples:
+      athanor decisions list --state pending
+
+      athanor decisions list --type foilHoleSelection --json
+    """
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (`athanor --help` shall be fast)
+    from models.cryoem.queries.decisions import DecisionFilter, list_decisions  # noqa: PLC0415
+
+    wanted = DecisionFilter(grid, decision_type, state)
+    with opened_database(Settings()) as database, database.reading() as session:
+        page = list_decisions(session, wanted, limit=limit, cursor=cursor)
+    if as_json:
+        showing.print_json(page)
+        return
+    showing.print_table(
+        "Decisions",
+        ("id", "square#", "type", "value", "why", "made", "state", "latency#"),
+        (
+            (
+                one.id,
+                one.square_id,
+                one.decision_type,
+                one.value,
+                one.details,
+                one.made_at,
+                one.state,
+                showing.seconds(one.latency_seconds),
+            )
+            for one in page.items
+        ),
+        empty="No such decisions.",
+    )
+    showing.print_more("athanor decisions list …", page.next_cursor)
+
+
+@app.command()
+def show(
+    decision: Annotated[UUID, typer.Argument(metavar="ID", help="As the list shows it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Trace one decision: messages, predictions, decision, outbox, Athena.
+
+    Example:
+      athanor decisions show 7c9e6679-7425-50de-944b-e07fc1f90ae7
+    """
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from models.cryoem.queries.decisions import get_decision  # noqa: PLC0415 (as above)
+
+    with opened_database(Settings()) as database, database.reading() as session:
+        found = get_decision(session, decision)
+    if as_json:
+        showing.print_json(found)
+        return
+    showing.print_fields(
+        f"Decision {found.id}",
+        (
+            ("grid", found.grid_uuid),
+            ("square", f"{found.square_id} ({found.area_uuid})"),
+            ("type", found.decision_type),
+            ("value", found.value),
+            ("why", found.details),
+            ("decided by", f"{found.decided_by} (plugin {found.plugin_type})"),
+            ("made", found.made_at),
+            ("made by flow run", found.flow_run_id),
+        ),
+    )
+    showing.print_table(
+        f"1. It rests on {len(found.predictions)} predictions",
+        ("EPU id#", "model", "metric", "value#", "selected", "came in", "source", "message id"),
+        (
+            (
+                one.target_id,
+                one.model,
+                one.metric or "overall",
+                one.value,
+                found.outcome.get(one.target_uuid),
+                one.predicted_at,
+                one.source,
+                one.message,
+            )
+            for one in found.predictions
+        ),
+        empty="It rests on no predictions.",
+    )
+    if found.outbox:
+        showing.print_fields(
+            "2. Its way out",
+            (
+                ("state", found.outbox.state),
+                ("put in the outbox", found.outbox.created_at),
+                ("tries", found.outbox.attempts),
+                ("sent", found.outbox.sent_at),
+                ("latency", showing.seconds(found.latency_seconds)),
+                ("last error", found.outbox.error),
+                ("sent by flow run", found.outbox.flow_run_id),
+            ),
+        )
+    if found.athena:
+        showing.print_fields(
+            "3. As Athena is told",
+            (
+                ("session", found.athena.session_id),
+                ("area", found.athena.area_id),
+                ("decisionValue", found.athena.value),
+            ),
+        )

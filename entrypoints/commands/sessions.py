@@ -1,0 +1,103 @@
+"""`athanor sessions …`: look at EPU sessions."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from core.settings import Settings
+from entrypoints import showing
+from entrypoints.showing import AsJson, Cursor, Limit
+
+app = typer.Typer(help="Look at EPU sessions.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(limit: Limit = 50, cursor: Cursor = None, as_json: AsJson = False) -> None:
+    """List sessions, the latest started first.
+
+    Example:
+      athanor sessions list
+    """
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (`athanor --help` shall be fast)
+    from models.cryoem.queries.sessions import list_sessions  # noqa: PLC0415 (as above)
+
+    with opened_database(Settings()) as database, database.reading() as session:
+        page = list_sessions(session, limit=limit, cursor=cursor)
+    if as_json:
+        showing.print_json(page)
+        return
+    showing.print_table(
+        "Sessions",
+        (
+            "name",
+            "grid uuid",
+            "started",
+            "last news",
+            "squares#",
+            "holes#",
+            "micrographs#",
+            "sent#",
+            "pending#",
+        ),
+        (
+            (
+                one.name,
+                one.grid_uuid,
+                one.started_at,
+                "ended" if one.ended_at else showing.ago(one.last_news_at),
+                one.squares,
+                one.holes,
+                one.micrographs,
+                one.decisions_sent,
+                one.decisions_pending,
+            )
+            for one in page.items
+        ),
+        empty="No sessions yet. `athanor agent watch DIR` or `athanor ingest DIR` brings some.",
+    )
+    showing.print_more("athanor sessions list", page.next_cursor)
+
+
+@app.command()
+def show(
+    grid_uuid: Annotated[UUID, typer.Argument(help="As `athanor sessions list` shows it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one session: what is known, what Athena knows, what was decided.
+
+    Example:
+      athanor sessions show 0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11
+    """
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from models.cryoem.queries.sessions import get_session  # noqa: PLC0415 (as above)
+
+    with opened_database(Settings()) as database, database.reading() as session:
+        found = get_session(session, grid_uuid)
+    if as_json:
+        showing.print_json(found)
+        return
+    athena = found.athena
+    showing.print_fields(
+        f"Session {found.name}",
+        (
+            ("grid", f"{found.grid_name} ({found.grid_uuid})"),
+            ("microscope", found.instrument_model),
+            ("started", found.started_at),
+            ("ended", found.ended_at),
+            ("last news", showing.ago(found.last_news_at)),
+            ("entities", found.entities.model_dump()),
+            ("Athena session", f"{athena.session_name} ({athena.session_id})" if athena else None),
+            ("Athena run", athena.run_number if athena else None),
+            ("areas registered", found.areas_registered),
+            ("predictions", found.predictions),
+            ("decisions on their way", found.outbox),
+            ("messages", found.inbox),
+        ),
+    )
+    showing.print_table(
+        "Decisions",
+        ("type", "decisions#", "selected#", "rejected#"),
+        ((one.decision_type, one.decisions, one.selected, one.rejected) for one in found.decisions),
+        empty="No decisions yet.",
+    )
