@@ -26,7 +26,7 @@ class Resources:
     settings: Settings
     database: Database
     doorbell: Doorbell
-    launcher: Launcher
+    launcher: Launcher | None
     athena: AthenaClient
 
     @property
@@ -84,7 +84,7 @@ async def opened_doorbell(database: Database) -> AsyncIterator[Doorbell]:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, *, database: Database, launcher: Launcher
+    settings: Settings, *, database: Database, launcher: Launcher | None
 ) -> AsyncIterator[Resources]:
     """Open everything that runs need; Athena as the block named in the settings says."""
     async with AsyncExitStack() as stack:

@@ -17,8 +17,10 @@ def prepare_prefect(settings: Settings) -> bool:
         own = f"http://{settings.prefect.host}:{settings.prefect.port}/api"
         os.environ["PREFECT_API_URL"] = own
     os.environ.setdefault("PREFECT_HOME", str(settings.home / "prefect"))
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    # Runs report to Prefect's pages; on our own standard error they would be noise.
+    # Runs report to Prefect's pages, with what our tasks log; on standard error both would
+    # be noise.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "tasks")
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     os.environ["DO_NOT_TRACK"] = "1"
     return not foreign

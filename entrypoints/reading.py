@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.errors import StorageUnavailable
 from core.settings import Settings
-from models import migrations
+from models import revision
 from models.database import Database
 
 
@@ -20,7 +20,7 @@ def opened_database(settings: Settings) -> Iterator[Database]:
     database = Database(settings.resolved_database_url)
     try:
         _require_file(database)
-        found, wanted = migrations.current(database), migrations.head()
+        found, wanted = revision.current(database), revision.newest()
         if found != wanted:
             where = database.url.render_as_string(hide_password=True)
             has = f"has schema {found}" if found else "has no tables yet"

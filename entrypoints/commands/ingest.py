@@ -102,13 +102,16 @@ def _read(
 
 
 def _store(reading: "SessionReading", settings: Settings) -> "Applied":
-    from models import migrations  # noqa: PLC0415 (as above)
+    from models import revision  # noqa: PLC0415 (as above)
     from models.cryoem.entities import apply_epu  # noqa: PLC0415 (as above)
     from models.database import Database  # noqa: PLC0415 (as above)
 
     database = Database(settings.resolved_database_url)
     try:
-        migrations.upgrade(database)
+        if revision.current(database) != revision.newest():
+            from models import migrations  # noqa: PLC0415 (as above: rarely needed, and slow)
+
+            migrations.upgrade(database)
         with database.transaction() as session:
             # A session from long ago is no news: the sweep leaves Athena out of it.
             latest = max(message.observed_at for message in reading.messages)

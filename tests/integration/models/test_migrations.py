@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import inspect, select
 from sqlmodel import SQLModel, col
 
-from models import migrations
+from models import migrations, revision
 from models.cryoem.decision_tables import QualityMetric
 from models.database import Database
 from models.registry import all_tables
@@ -63,10 +63,12 @@ def test_migrated_constraints_have_the_names_that_the_models_give(
 def test_schema_goes_down_to_nothing_and_up_again(empty_database: Database) -> None:
     migrations.upgrade(empty_database)
     assert migrations.current(empty_database) == migrations.head()
+    assert revision.current(empty_database) == revision.newest() == migrations.head()
 
     migrations.downgrade(empty_database)
     assert _tables(empty_database) == {"alembic_version"}
     assert migrations.current(empty_database) is None
+    assert revision.current(empty_database) is None
 
     migrations.upgrade(empty_database)
     assert migrations.differences(empty_database) == []
