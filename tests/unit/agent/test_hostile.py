@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.epu.names import Kind, classify
 from agent.epu.read import parse_manifest, read_manifest
 from core.errors import ManifestIncomplete, ManifestUnreadable
 
@@ -171,3 +172,14 @@ def test_damage_gives_our_error_or_a_value_but_no_other_error(data: st.DataObjec
 def test_noise_gives_our_error(noise: bytes, path: str):
     with pytest.raises(ManifestUnreadable):
         parse_manifest(path, noise)
+
+
+def test_an_id_beyond_64_bits_makes_the_file_unreadable_and_names_the_field():
+    path = "s/Metadata/GridSquare_1.dm"
+    refused(doc.square(doc.hole(str(10**20), "")), "key is", path=path)
+
+
+def test_a_name_with_an_absurd_id_is_no_epu_file():
+    name = f"FoilHole_{10**20}_20240101_101010.xml"
+    assert classify(f"s/Images-Disc1/GridSquare_1/FoilHoles/{name}").kind is Kind.OTHER
+    assert classify(f"s/Metadata/GridSquare_{10**20}.dm").kind is Kind.OTHER
