@@ -8,8 +8,14 @@ from datetime import UTC, datetime
 #: Attributes that every LogRecord has; whatever else is on it came in by `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
+#: Prefect tells its own pages of every run; here we only want to hear of trouble.
+_ELSEWHERE = "prefect."
 #: Libraries that speak at INFO about each request, which hides what we say.
 _NOISY = ("httpx", "httpcore", "alembic", "pika", "watchdog", "websockets", "uvicorn.access")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or not record.name.startswith(_ELSEWHERE)
 
 
 class JsonFormatter(logging.Formatter):
@@ -37,6 +43,7 @@ def configure(level: str = "INFO", *, as_json: bool = False) -> None:
         if as_json
         else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     )
+    handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

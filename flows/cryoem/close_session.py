@@ -4,7 +4,7 @@ from uuid import UUID
 
 from prefect import flow
 
-from tasks.cryoem.reports import report_session
+from tasks.cryoem.reports import name_run, report_session
 from tasks.cryoem.sessions import close_run
 
 
@@ -12,5 +12,6 @@ from tasks.cryoem.sessions import close_run
 async def close_session(grid_uuid: UUID, reason: str | None = None) -> bool:
     """Stop the grid's run at Athena and leave the summary; safe to repeat."""
     stopped = await close_run(grid_uuid, reason)
+    await name_run(grid_uuid)
     await report_session(grid_uuid)
     return stopped

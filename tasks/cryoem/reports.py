@@ -15,23 +15,22 @@ from models.cryoem.summary import SessionSummary
 from tasks.draining import Drained
 
 
-async def rename_run(grid_uuid: UUID, drained: Drained, *, what: str = "messages") -> None:
+async def name_run(grid_uuid: UUID, done: str = "") -> None:
     """Name the run for what it did, such as `ingest-predictions Grid_7 214 messages`."""
     if flow_run.id is None:
         return
-    here = current()
-    name = await here.database.read(athena.grid_name, grid_uuid)
-    done = f"{drained.messages} {what}" if drained.ran else "left to another run"
+    name = await current().database.read(athena.grid_name, grid_uuid)
     async with get_client() as client:
         await client.update_flow_run(
-            UUID(flow_run.id), name=f"{flow_run.flow_name} {name} {done}"
+            UUID(flow_run.id), name=f"{flow_run.flow_name} {name} {done}".rstrip()
         )
 
 
 @task(name="report what was done")
 async def report_drained(grid_uuid: UUID, drained: Drained, *, what: str = "messages") -> None:
     """Name the run, and leave a table of what it did."""
-    await rename_run(grid_uuid, drained, what=what)
+    done = f"{drained.messages} {what}" if drained.ran else "left to another run"
+    await name_run(grid_uuid, done)
     rows: list[dict[str, Any]] = [
         {"what": what, "number": drained.messages},
         *({"what": note, "number": number} for note, number in sorted(drained.notes.items())),

@@ -1,5 +1,6 @@
 """Send decisions from the outbox to Athena: each once, whatever happens on the way."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -32,6 +33,8 @@ from tasks.cryoem.areas import reconcile_areas
 from tasks.draining import Drained, drain_key
 from tasks.retrying import RETRIES
 from tasks.ringing import ring
+
+logger = logging.getLogger(__name__)
 
 #: A decision is tried until it is through: giving up would lose it.
 _FOR_EVER = 1_000_000
@@ -168,6 +171,12 @@ class Submission:
         batch.in_flight = set()
         self.drained.messages += len(idents)
         self.drained.count(note, len(idents))
+        logger.info(
+            "Sent %d decisions to Athena: %s",
+            len(idents),
+            note,
+            extra={"action": "decisions_sent", "domain": "cryoem", "key": str(self._grid)},
+        )
         self._here.emit(
             SUBMITTED,
             f"athanor.grid.{self._grid}",
