@@ -37,6 +37,7 @@ ENTRIES = (
     Entry("messages", "messages:app", "Look at messages, and inject dead ones again.", _LOOK),
     Entry("config", "config:app", "Show the settings and where each comes from.", _LOOK),
     Entry("ingest", "ingest:ingest", "Import an EPU session that lies on disk.", _BRING),
+    Entry("demo", "demo:demo", "Show one session from files to decisions, all simulated.", _BRING),
     Entry("simulate", "simulate:app", "Run a simulated microscope, model or service.", _BRING),
 )
 
