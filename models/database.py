@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.engine import URL, Engine
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 from sqlmodel import Session
 from tenacity import (
     AsyncRetrying,
@@ -21,7 +21,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from core.errors import StorageUnavailable
+from core.errors import ConfigurationError, StorageUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,14 +31,28 @@ _SQLITE_BUSY_SECONDS = 30
 #: PostgreSQL: serialization failure, deadlock, lock not available.
 _TRANSIENT_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
 _UNDEFINED_TABLE = "42P01"
+_DRIVERS = frozenset({"sqlite", "sqlite+pysqlite", "postgresql+psycopg"})
+_URL_HINT = (
+    "Set ATHANOR_DATABASE_URL to postgresql://user@host/name or sqlite:////folder/athanor.db."
+)
 _READ_ONLY = {"athanor_read_only": True}
 
 
 def normal_url(url: str) -> URL:
-    """Return the URL with the driver that we use; `postgres://` is accepted too."""
-    parsed = make_url(url)
+    """Return the URL with the driver that we use; `postgres://` is accepted too.
+
+    Raises:
+        ConfigurationError: It is no URL, or of a database that we cannot use.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # The URL itself is not shown: there may be a password in it.
+        raise ConfigurationError(f"The database URL is not understood. {_URL_HINT}") from error
     if parsed.drivername in {"postgres", "postgresql"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in _DRIVERS:
+        raise ConfigurationError(f"There is no support for {parsed.drivername}://. {_URL_HINT}")
     return parsed
 
 
@@ -55,7 +69,7 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """Give a session whose writes are committed together, or not at all."""
         with (
-            self._translated(),
+            self.translated(),
             Session(self.engine, expire_on_commit=False) as session,
             session.begin(),
         ):
@@ -64,7 +78,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session that does not write, and so waits for no writer."""
-        with self._translated(), Session(self.engine, expire_on_commit=False) as session:
+        with self.translated(), Session(self.engine, expire_on_commit=False) as session:
             session.connection(execution_options=_READ_ONLY)
             yield session
 
@@ -108,7 +122,8 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Turn what the database says into a sentence that tells what to do."""
         try:
             yield
         except DBAPIError as error:

@@ -25,12 +25,14 @@ def upgrade(database: Database, revision: str = "head") -> None:
     """Bring the schema up to a revision; nothing happens when it is there already."""
     if revision != "head" or current(database) != head():
         database.check()
-        command.upgrade(config(database), revision)
+        with database.translated():
+            command.upgrade(config(database), revision)
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
     """Take the schema back to a revision."""
-    command.downgrade(config(database), revision)
+    with database.translated():
+        command.downgrade(config(database), revision)
 
 
 def head() -> str | None:

@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session
 
-from core.errors import StorageUnavailable
+from core.errors import ConfigurationError, StorageUnavailable
 from models import inbox, work
 from models.database import Database, normal_url
 from models.inbox import InboxMessage
@@ -108,6 +108,22 @@ async def test_what_will_not_heal_is_not_repeated(database: Database) -> None:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_postgresql_is_reached_by_psycopg_whatever_the_scheme(scheme: str) -> None:
     assert normal_url(f"{scheme}://me@host/db").drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rubbish",
+        # a port that is no number
+        "postgresql://host:port/name",
+        # a database that we do not speak to, and a driver that we do not use
+        "mysql://host/name",
+        "postgresql+asyncpg://host/name",
+    ],
+)
+def test_url_that_is_no_use_names_its_setting(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="ATHANOR_DATABASE_URL"):
+        Database(url)
 
 
 def test_foreign_keys_hold(database: Database) -> None:
