@@ -130,3 +130,19 @@ def release(
 def bury(session: Session, row: OutboxMessage, lease: Lease, *, reason: str) -> None:
     """Give a claimed row up, with the reason that a person will read."""
     settle(session, OutboxMessage, [row.seq], lease, state=DeliveryState.DEAD, error=reason)
+
+
+def hurry(session: Session, *, flow: str, key: str, now: datetime) -> None:
+    """Let rows that pause before their next try be tried now: what they waited for is there."""
+    # Not only those seen to pause: one that is just given back would be missed (PostgreSQL
+    # looks again at a row that it had to wait for, but not at one that did not fit before).
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            col(OutboxMessage.flow) == flow,
+            col(OutboxMessage.key) == key,
+            col(OutboxMessage.state) == DeliveryState.PENDING,
+        )
+        .values(available_at=now)
+        .execution_options(synchronize_session=False)
+    )

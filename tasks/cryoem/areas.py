@@ -1,9 +1,13 @@
 """Register squares and holes as Athena areas, in bulk."""
 
+from collections.abc import Sequence
 from uuid import UUID
+
+from sqlmodel import Session
 
 from blocks.resources import Resources
 from core.clock import utcnow
+from models import outbox
 from models.athena import Area, AreaType
 from models.cryoem import athena
 from models.cryoem.decisions import SUBMIT
@@ -36,14 +40,19 @@ async def push_areas(here: Resources, grid: UUID) -> int:
                 for area in areas
             ]
         )
-        await here.database.write(
-            athena.mark_registered, [area.area_uuid for area in areas], now=utcnow()
-        )
+        await here.database.write(_confirm, grid, [area.area_uuid for area in areas])
         pushed += len(areas)
     if pushed:
         # Decisions may have been waiting for these.
         await ring(here, [(SUBMIT, str(grid))])
     return pushed
+
+
+def _confirm(session: Session, grid: UUID, areas: Sequence[UUID]) -> None:
+    now = utcnow()
+    athena.mark_registered(session, areas, now=now)
+    # Decisions about these may have been put off until they are registered.
+    outbox.hurry(session, flow=SUBMIT, key=str(grid), now=now)
 
 
 async def reconcile_areas(here: Resources, grid: UUID) -> int:

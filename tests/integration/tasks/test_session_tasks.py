@@ -20,6 +20,7 @@ from models.cryoem.messages import (
 from models.cryoem.tables import Hole, Micrograph, Square
 from models.inbox import InboxMessage
 from models.outbox import OutboxMessage
+from tasks.cryoem.areas import push_areas
 from tasks.cryoem.entities import DISCOVERED, ENDED, drain_entities
 from tasks.cryoem.predictions import drain_predictions
 from tasks.cryoem.sessions import close_run, open_session
@@ -175,6 +176,21 @@ async def test_decisions_wait_for_the_session_and_its_areas(here: Here) -> None:
     await open_session.fn(session.grid)
     await drain_entities.fn(session.grid)
     assert ("submit-decisions", str(session.grid)) in here.launched
+    assert (await drain_decisions.fn(session.grid)).messages == 1
+
+
+async def test_a_decision_that_waited_for_its_holes_leaves_once_they_are_registered(
+    here: Here,
+) -> None:
+    """A microscope waits for it: it must not sit out the pause before the next look."""
+    session = SmallSession(squares=1, holes=2)
+    await registered(here, session)
+    holes = [ids.hole_uuid(session.grid, hole) for hole in session.holes[1]]
+    await here.resources.database.write(athena.mark_registered, holes, now=None)
+    await here.send(*(predict_hole(session, hole, 0.6) for hole in session.holes[1]))
+    await drain_predictions.fn(session.grid)
+    assert (await drain_decisions.fn(session.grid)).messages == 0
+    await push_areas(here.resources, session.grid)
     assert (await drain_decisions.fn(session.grid)).messages == 1
 
 
