@@ -38,6 +38,8 @@ def database(sqlite_url: str) -> Iterator[Database]:
         (json.dumps(prediction()).replace("0.5", "9" * 400 + ".5"), "prediction_value"),
         (json.dumps(prediction()).replace("0.5", "9" * 400), "prediction_value"),
         (json.dumps(prediction(prediction_value="high")), "prediction_value"),
+        (json.dumps(prediction(prediction_value=True)), "prediction_value"),
+        (json.dumps(prediction(prediction_value="0.5")), "prediction_value"),
         # Missing and unknown.
         (json.dumps(prediction(prediction_model_name=None)), "prediction_model_name"),
         (json.dumps(prediction(event_type=None)), "event_type"),
