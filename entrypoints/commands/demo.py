@@ -62,6 +62,8 @@ def demo(
             stage = _Stage(place, console, keep=keep, as_json=as_json)
             try:
                 outcome = stage.perform(recipe, began)
+            except Interrupted:
+                raise
             except AthanorError:
                 console.print(f"What it left is in {place.folder}", highlight=False, soft_wrap=True)
                 raise
@@ -87,21 +89,20 @@ class _Stage:
             screen = self._shown.enter_context(screen_on(self._console))
             start = Start(screen)
             start.say("loading")
-            return asyncio.run(self._perform(recipe, screen, start, began))
+            return self._perform(recipe, screen, start, began)
 
-    async def _perform(
-        self, recipe: "Recipe", screen: Screen, start: Start, began: float
-    ) -> "Outcome":
+    def _perform(self, recipe: "Recipe", screen: Screen, start: Start, began: float) -> "Outcome":
         from entrypoints import up as wiring  # noqa: PLC0415 (as above)
 
         forget_prefect()
+        # Imports for seconds: outside of the event loop, where Ctrl-C ends it at once.
         supervisor = wiring.build(self._place.settings, say=start.say)
         # Imports Prefect, for which that had to make ready.
         from entrypoints.demo.run import Demonstration  # noqa: PLC0415 (as above)
 
         start.say("Prefect's server")
         shown = Demonstration(self._place, recipe, screen, start, began)
-        return await shown.perform(supervisor, ended=self._ended, stopping=self._stopping)
+        return asyncio.run(shown.perform(supervisor, ended=self._ended, stopping=self._stopping))
 
     def _ended(self, outcome: "Outcome") -> bool:
         """Show the outcome; return whether to leave everything up."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlmodel import Session, col
 
@@ -17,9 +18,11 @@ from core.errors import UnknownParent
 from core.version import version
 from models.athena import AreaType, DecisionType
 from models.cryoem.api_schemas import LatencyStatus
-from models.cryoem.queries.status import get_status
+from models.cryoem.decision_tables import Decision
+from models.cryoem.queries.status import get_status, percentile
 from models.cryoem.summary import SessionSummary, summarise
 from models.cryoem.tables import Hole, Micrograph, Square
+from models.outbox import OutboxMessage
 
 #: Runs read at once from Prefect.
 _PAGE = 200
@@ -60,6 +63,38 @@ def stored(session: Session, grid: UUID) -> Stored:
     holes = session.scalars(select(col(Hole.hole_id)).where(col(Hole.grid_uuid) == grid))
     stems = session.scalars(select(col(Micrograph.stem)).where(col(Micrograph.grid_uuid) == grid))
     return Stored(frozenset(squares), frozenset(holes), Counter(stems))
+
+
+class Latency(BaseModel):
+    """From the last prediction that decisions rest on to Athena having them, in seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    decisions: int
+    p50_seconds: float | None
+    p95_seconds: float | None
+
+
+def latencies(session: Session, grid: UUID) -> dict[str, Latency]:
+    """Return how long decisions of each type took."""
+    found: dict[str, list[float]] = {}
+    statement = (
+        select(
+            col(Decision.decision_type), col(OutboxMessage.caused_at), col(OutboxMessage.sent_at)
+        )
+        .join(OutboxMessage, col(OutboxMessage.id) == col(Decision.id))
+        .where(col(Decision.grid_uuid) == grid, col(OutboxMessage.sent_at).is_not(None))
+    )
+    for kind, caused_at, sent_at in session.execute(statement):
+        found.setdefault(kind, []).append((sent_at - caused_at).total_seconds())
+    return {
+        kind: Latency(
+            decisions=len(seconds),
+            p50_seconds=percentile(sorted(seconds), 0.5),
+            p95_seconds=percentile(sorted(seconds), 0.95),
+        )
+        for kind, seconds in sorted(found.items(), reverse=True)
+    }
 
 
 @dataclass(frozen=True)

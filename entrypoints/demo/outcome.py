@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from entrypoints.demo.figures import AtAthena, Stored
+from entrypoints.demo.figures import AtAthena, Latency, Stored
 from entrypoints.demo.story import Ending
 from models.athena import AreaType, DecisionType
 from models.base import DeliveryState
@@ -41,6 +41,7 @@ class Outcome(BaseModel):
     entities: dict[str, int]
     athena: AthenaFigures
     latency_seconds: LatencyStatus
+    latency_by_type: dict[str, Latency]
     micrographs_collected: int
     squares_skipped: int
     inbox: dict[str, int]

@@ -113,6 +113,7 @@ class Demonstration:
         database = Database(place.settings.resolved_database_url)
         try:
             stored = await database.read(figures.stored, ending.grid_uuid)
+            latencies = await database.read(figures.latencies, ending.grid_uuid)
         finally:
             database.close()
         async with AthenaClient(place.settings.athena.url) as client:
@@ -135,6 +136,7 @@ class Demonstration:
                 values=athena.values,
             ),
             latency_seconds=progress.latency,
+            latency_by_type=latencies,
             micrographs_collected=len(ending.acquisition.micrographs),
             squares_skipped=len(ending.acquisition.skipped),
             inbox=progress.inbox,

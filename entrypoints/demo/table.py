@@ -29,7 +29,7 @@ def show(outcome: Outcome, console: Console) -> None:
 
 
 def _sections(outcome: Outcome) -> Iterator[list[tuple[str, str]]]:
-    entities, latency = outcome.entities, outcome.latency_seconds
+    entities = outcome.entities
     yield [
         (f"{name} stored", f"{entities[name]:,}")
         for name in ("tiles", "squares", "holes", "micrographs")
@@ -41,9 +41,13 @@ def _sections(outcome: Outcome) -> Iterator[list[tuple[str, str]]]:
         (f"decisions at Athena: {kind}", f"{number:,}")
         for kind, number in outcome.athena.decisions.items()
     ] + [(f"  {value}", f"{number:,}") for value, number in outcome.athena.values.items()]
+    latencies = {"": outcome.latency_seconds, **outcome.latency_by_type}
     yield [
-        ("prediction → Athena, p50", _seconds(latency.p50_seconds)),
-        ("prediction → Athena, p95", _seconds(latency.p95_seconds)),
+        (
+            f"  {kind}" if kind else "prediction → Athena, p50 and p95",
+            f"{_seconds(latency.p50_seconds)}, {_seconds(latency.p95_seconds)}",
+        )
+        for kind, latency in latencies.items()
     ]
     yield [
         ("micrographs collected", f"{outcome.micrographs_collected:,}"),
