@@ -4,6 +4,7 @@ from functools import partial
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 
 from api import decisions, errors, health, messages, openapi, sessions
 from api.state import Services
@@ -31,7 +32,8 @@ def create_app(
         launcher: Creates runs; without one, messages are stored and left to the sweep.
         prefect_ui: Address of Prefect's UI, where it is not the one in the settings.
     """
-    app = FastAPI(
+    # Its pages come from this server: microscopes stand in networks without the internet.
+    app = FastAPIOffline(
         title="Athanor",
         version=version(),
         description=openapi.DESCRIPTION,
