@@ -60,6 +60,10 @@ class Process:
             self._popen.send_signal(number)
         return self._popen.wait(timeout)
 
+    def ended(self, *, timeout: float = 30) -> int:
+        """Wait until it ends by itself; return its exit code."""
+        return self._popen.wait(timeout)
+
     def kill(self) -> None:
         """Kill -9."""
         self._popen.kill()
