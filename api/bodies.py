@@ -98,6 +98,8 @@ async def _unzipped(pieces: AsyncIterator[bytes], limit: int) -> AsyncIterator[b
             if unzip.eof and waiting:
                 # gzip files may be joined.
                 unzip = zlib.decompressobj(_GZIP)
+        if not left:
+            return
     if not unzip.eof:
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "The gzip body ends too early.")
 
