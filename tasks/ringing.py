@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Iterable
 from typing import Protocol
+from uuid import UUID
 
 from core.clock import utcnow
 from core.errors import PrefectUnavailable
 from messaging.doorbell import Doorbell
 from messaging.launcher import Launcher
 from models import drain
+from models.cryoem import athena
 from models.database import Database
 
 logger = logging.getLogger(__name__)
@@ -55,9 +57,10 @@ async def _launch(where: Ringable, flow: str, key: str) -> int:
     if where.launcher is None:
         await where.database.write(drain.unring, flow=flow, key=key)
         return 0
+    name = await where.database.read(athena.grid_name, UUID(key))
     try:
         await where.launcher.launch(
-            f"{flow}/{flow}", {"grid_uuid": key}, tags=[f"grid:{key}"], run_name=f"{flow} {key[:8]}"
+            f"{flow}/{flow}", {"grid_uuid": key}, tags=[f"grid:{key}"], run_name=f"{flow} {name}"
         )
     except PrefectUnavailable as error:
         await where.database.write(drain.unring, flow=flow, key=key)

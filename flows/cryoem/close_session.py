@@ -8,7 +8,7 @@ from tasks.cryoem.reports import name_run, report_session
 from tasks.cryoem.sessions import close_run
 
 
-@flow(name="close-session", flow_run_name="close-session {grid_uuid}")
+@flow(name="close-session")
 async def close_session(grid_uuid: UUID, reason: str | None = None) -> bool:
     """Stop the grid's run at Athena and leave the summary; safe to repeat."""
     stopped = await close_run(grid_uuid, reason)

@@ -9,7 +9,7 @@ from tasks.cryoem.reports import report_drained
 from tasks.draining import Drained
 
 
-@flow(name="ingest-predictions", flow_run_name="ingest-predictions {grid_uuid}")
+@flow(name="ingest-predictions")
 async def ingest_predictions(grid_uuid: UUID, linger_seconds: float | None = None) -> Drained:
     """Record the grid's predictions and decide on them; safe to repeat."""
     drained = await drain_predictions(grid_uuid, linger_seconds=linger_seconds)

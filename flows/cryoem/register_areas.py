@@ -9,7 +9,7 @@ from tasks.cryoem.reports import report_drained
 from tasks.draining import Drained
 
 
-@flow(name="register-areas", flow_run_name="register-areas {grid_uuid}")
+@flow(name="register-areas")
 async def register_areas(grid_uuid: UUID, linger_seconds: float | None = None) -> Drained:
     """Store what came in for the grid and register its areas; safe to repeat."""
     drained = await drain_entities(grid_uuid, linger_seconds=linger_seconds)

@@ -8,7 +8,7 @@ from tasks.cryoem.reports import name_run, report_session
 from tasks.cryoem.sessions import open_session
 
 
-@flow(name="register-session", flow_run_name="register-session {grid_uuid}")
+@flow(name="register-session")
 async def register_session(grid_uuid: UUID) -> bool:
     """Register the grid's session at Athena and start its run; safe to repeat."""
     opened = await open_session(grid_uuid)

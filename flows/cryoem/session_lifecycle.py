@@ -11,7 +11,7 @@ from flows.cryoem.register_session import register_session
 from flows.cryoem.submit_decisions import submit_decisions
 
 
-@flow(name="session-lifecycle", flow_run_name="session-lifecycle {grid_uuid}")
+@flow(name="session-lifecycle")
 async def session_lifecycle(grid_uuid: UUID, close: bool = False) -> None:
     """Bring one session up to date from beginning to end, and close it when asked to.
 

@@ -9,7 +9,7 @@ from tasks.cryoem.submission import drain_decisions
 from tasks.draining import Drained
 
 
-@flow(name="submit-decisions", flow_run_name="submit-decisions {grid_uuid}")
+@flow(name="submit-decisions")
 async def submit_decisions(grid_uuid: UUID, linger_seconds: float | None = None) -> Drained:
     """Send the grid's decisions to Athena, each once; safe to repeat."""
     drained = await drain_decisions(grid_uuid, linger_seconds=linger_seconds)
