@@ -108,6 +108,7 @@ async def _watch(
             sink,
             settle_seconds=settings.agent.settle_seconds,
             give_up_seconds=settings.agent.give_up_seconds,
+            rescan_seconds=settings.agent.rescan_seconds,
             max_bytes=settings.agent.max_file_bytes,
             path_map=PathMap.parse((*(path_map or ()), *settings.agent.path_map)),
             atlas=atlas,
