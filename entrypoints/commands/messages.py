@@ -175,10 +175,12 @@ def _all_ids(database: "Database", state: MessageState, kind: str | None) -> lis
 async def _retry(settings: Settings, database: "Database", ids: Sequence[UUID]) -> Retried:
     from entrypoints.ringers import opened_ringer  # noqa: PLC0415 (Prefect takes seconds)
     from models.sql import chunks  # noqa: PLC0415 (as above)
-    from tasks.intake import reinject  # noqa: PLC0415 (as above)
 
     outcomes: list[Reinjected] = []
     async with opened_ringer(settings, database) as ringer:
+        # Prefect reads its environment when it is first imported: the ringer has prepared it.
+        from tasks.intake import reinject  # noqa: PLC0415
+
         for part in chunks(ids):
             outcomes += await reinject(ringer, part)
         rung = ringer.launcher is not None
