@@ -6,6 +6,7 @@ import typer
 
 from core.logging import configure
 from core.settings import Settings
+from entrypoints.ports import require_free_port
 
 
 def api() -> None:
@@ -19,6 +20,7 @@ def api() -> None:
     """
     settings = Settings()
     configure(settings.log_level, as_json=settings.log_json)
+    require_free_port(settings.api.host, settings.api.port, what="API", setting="ATHANOR_API__PORT")
     asyncio.run(_serve(settings))
 
 
