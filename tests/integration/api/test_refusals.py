@@ -79,7 +79,12 @@ async def test_what_can_never_be_processed_is_refused_with_its_field(
         (b"{}", {"Content-Type": "text/plain"}, 415, "text/plain"),
         (b"{}", {**JSON, "Content-Encoding": "br"}, 415, "br"),
         (b"{}", {**JSON, "Content-Encoding": "gzip"}, 400, "gzip"),
-        (gzip.compress(b"{}", mtime=0)[:-6], {**JSON, "Content-Encoding": "gzip"}, 400, "too early"),
+        (
+            gzip.compress(b"{}", mtime=0)[:-6],
+            {**JSON, "Content-Encoding": "gzip"},
+            400,
+            "too early",
+        ),
         (b"", {**JSON, "Content-Encoding": "gzip"}, 400, "too early"),
     ],
 )

@@ -1,0 +1,97 @@
+"""The pages that a person opens, in a real browser."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.acceptance.processes import Facility, facility
+from tests.session_fixtures import SmallSession
+from tests.support import wait_for
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("facility-pages")]
+
+#: Milliseconds that a page may take to show what it should.
+PATIENCE = 30_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("needs Chromium: `apt-get install chromium`")
+    return found
+
+
+@pytest.fixture(scope="module")
+def plant(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facility]:
+    with facility(tmp_path_factory.mktemp("pages")) as made:
+        made.start("simulate", "athena", "--port", str(made.athena_port), "--forget")
+        made.up()
+        yield made
+
+
+@pytest.fixture
+def page(chromium: str, tmp_path: Path) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            headless=True,
+            env={"HOME": str(tmp_path)},
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        opened = browser.new_page()
+        opened.set_default_timeout(PATIENCE)
+        yield opened
+        browser.close()
+
+
+@pytest.fixture
+def complaints(page: Page) -> list[str]:
+    """What the browser's console says of errors."""
+    found: list[str] = []
+    page.on("console", lambda one: found.append(one.text) if one.type == "error" else None)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    return found
+
+
+def test_start_page_and_documentation_show_without_errors(
+    plant: Facility, page: Page, complaints: list[str]
+) -> None:
+    page.goto(plant.api_url)
+    expect(page.get_by_role("heading", name="Athanor")).to_be_visible()
+
+    page.get_by_role("link", name="API documentation").click()
+
+    expect(page.get_by_text("/messages", exact=False).first).to_be_visible(timeout=PATIENCE)
+    assert complaints == []
+
+
+def test_prefect_shows_deployments_and_a_run_with_its_artifact(plant: Facility, page: Page) -> None:
+    page.goto(f"{plant.prefect_url}/deployments")
+    for name in ("register-areas", "submit-decisions", "session-lifecycle"):
+        expect(page.get_by_text(name).first).to_be_visible(timeout=PATIENCE)
+
+    session = SmallSession(squares=2, holes=2, name="shown")
+    plant.post([m.model_dump(mode="json", exclude_none=True) for m in session.all()])
+
+    def completed() -> str | None:
+        done = [one for one in plant.runs("register-areas") if one["state_type"] == "COMPLETED"]
+        return done[0]["id"] if done else None
+
+    run = wait_for(completed, timeout=60, what="a completed run")
+    page.goto(f"{plant.prefect_url}/runs/flow-run/{run}")
+    expect(page.get_by_text("Completed").first).to_be_visible(timeout=PATIENCE)
+    page.get_by_text("Artifacts", exact=True).first.click()
+    key = f"register-areas-{str(session.grid)[:8]}"
+    expect(page.get_by_text(key).first).to_be_visible(timeout=PATIENCE)
