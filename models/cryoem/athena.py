@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlmodel import Session, col
 
 from core.errors import UnknownParent
@@ -163,6 +163,14 @@ def forget_areas_except(session: Session, grid: UUID, known: Collection[int]) ->
     lost = [uuid for uuid, ident in rows if ident not in known]
     mark_registered(session, lost, now=None)
     return len(lost)
+
+
+def forget_session(session: Session, grid: UUID) -> None:
+    """Forget the Athena session of a grid and what it knew, because Athena has lost it."""
+    session.execute(
+        update(AthenaArea).where(col(AthenaArea.grid_uuid) == grid).values(registered_at=None)
+    )
+    session.execute(delete(AthenaSession).where(col(AthenaSession.grid_uuid) == grid))
 
 
 def grids_to_register(session: Session, *, silent_since: datetime) -> list[UUID]:

@@ -7,11 +7,16 @@ from sqlmodel import Session
 
 from blocks.resources import Resources
 from core.clock import utcnow
+from core.errors import AthenaNotFound
 from models import outbox
 from models.athena import Area, AreaType
 from models.cryoem import athena
 from models.cryoem.decisions import SUBMIT
+from models.cryoem.intake import AREAS
 from tasks.ringing import ring
+
+#: The deployment that opens a grid's Athena session.
+REGISTER_SESSION = "register-session"
 
 
 async def push_areas(here: Resources, grid: UUID) -> int:
@@ -29,17 +34,20 @@ async def push_areas(here: Resources, grid: UUID) -> int:
     while areas := await here.database.read(
         athena.unregistered_areas, grid, here.settings.athena.bulk_size
     ):
-        await here.athena.put_areas(
-            [
-                Area(
-                    session_id=session.session_id,
-                    id=area.area_id,
-                    area_type=AreaType(area.area_type),
-                    parent_id=area.parent_area_id,
-                )
-                for area in areas
-            ]
-        )
+        asked = [
+            Area(
+                session_id=session.session_id,
+                id=area.area_id,
+                area_type=AreaType(area.area_type),
+                parent_id=area.parent_area_id,
+            )
+            for area in areas
+        ]
+        try:
+            await here.athena.put_areas(asked)
+        except AthenaNotFound:
+            await reconcile(here, grid)
+            raise
         await here.database.write(_confirm, grid, [area.area_uuid for area in areas])
         pushed += len(areas)
     if pushed:
@@ -55,10 +63,18 @@ def _confirm(session: Session, grid: UUID, areas: Sequence[UUID]) -> None:
     outbox.hurry(session, flow=SUBMIT, key=str(grid), now=now)
 
 
-async def reconcile_areas(here: Resources, grid: UUID) -> int:
-    """Compare our areas with Athena's after it claimed not to know one; return how many it lost."""
+async def reconcile(here: Resources, grid: UUID) -> None:
+    """Find out what Athena lost, after it claimed not to know a session or an area.
+
+    What it lacks is marked as unregistered, and the runs that register it are launched.
+    """
     session = await here.database.read(athena.get_session, grid)
     if session is None:
-        return 0
-    known = {area.id for area in await here.athena.find_areas(session.session_id)}
-    return await here.database.write(athena.forget_areas_except, grid, known)
+        return
+    if await here.athena.is_registered(session.session_id):
+        known = {area.id for area in await here.athena.find_areas(session.session_id)}
+        await here.database.write(athena.forget_areas_except, grid, known)
+        await ring(here, [(AREAS, str(grid))])
+    else:
+        await here.database.write(athena.forget_session, grid)
+        await ring(here, [(REGISTER_SESSION, str(grid))])

@@ -11,12 +11,12 @@ from models.athena import GridType, Run, Session
 from models.cryoem import athena
 from models.cryoem.decision_tables import AthenaSession
 from models.cryoem.intake import AREAS
+from tasks.cryoem.areas import REGISTER_SESSION
 from tasks.draining import holding
 from tasks.retrying import RETRIES
 from tasks.ringing import ring
 
-#: Names of deployments, which are keys of drains too.
-REGISTER_SESSION = "register-session"
+#: The deployment that stops a session's run.
 CLOSE_SESSION = "close-session"
 
 

@@ -24,15 +24,13 @@ from models import drain, outbox
 from models.athena import DecisionRecord, DecisionType, PluginType
 from models.cryoem import athena, decisions
 from models.cryoem.decisions import SUBMIT, Unsent
-from models.cryoem.intake import AREAS
 from models.drain import DrainLease
 from models.outbox import OutboxMessage
 from models.sql import chunks
 from models.work import Lease, claim, claimable
-from tasks.cryoem.areas import reconcile_areas
+from tasks.cryoem.areas import reconcile
 from tasks.draining import Drained, drain_key
 from tasks.retrying import RETRIES
-from tasks.ringing import ring
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +80,7 @@ class Submission:
             await here.database.write(self._give_back, batch, error)
             if isinstance(error, AthenaConflict | AthenaNotFound):
                 # It does not know the session or an area: it is told again, then we try again.
-                await reconcile_areas(here, self._grid)
-                await ring(here, [(AREAS, str(self._grid))])
+                await reconcile(here, self._grid)
             raise
         self.drained.batches += 1
         return len(batch.unsent)

@@ -15,7 +15,8 @@ from models.cryoem.intake import AREAS, PREDICTIONS
 from models.inbox import InboxMessage
 from models.outbox import OutboxMessage
 from models.work import bury_exhausted, claimable
-from tasks.cryoem.sessions import CLOSE_SESSION, REGISTER_SESSION
+from tasks.cryoem.areas import REGISTER_SESSION
+from tasks.cryoem.sessions import CLOSE_SESSION
 from tasks.retrying import RETRIES
 from tasks.ringing import Bell, ring
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlmodel import col, select
 
-from core.errors import AthenaConflict, AthenaOutcomeUnknown, AthenaUnavailable
+from core.errors import AthenaConflict, AthenaNotFound, AthenaOutcomeUnknown, AthenaUnavailable
 from domains.cryoem import ids
 from models.athena import DecisionType, Session
 from models.base import DeliveryState
@@ -238,6 +238,38 @@ async def test_areas_that_athena_lost_are_registered_anew(here: Here) -> None:
         await drain_decisions.fn(session.grid)
     await drain_entities.fn(session.grid)
     assert (await drain_decisions.fn(session.grid)).messages == 2
+
+
+async def test_a_session_that_athena_lost_is_opened_anew_and_decided(here: Here) -> None:
+    session = SmallSession(squares=2, holes=1)
+    await registered(here, session)
+    await here.client.delete_session(session.grid)
+    await here.send(predict_square(session, 1, 0.6), predict_square(session, 2, 0.6))
+    await drain_predictions.fn(session.grid)
+    here.launched.clear()
+    with pytest.raises(AthenaConflict):
+        await drain_decisions.fn(session.grid)
+    assert ("register-session", str(session.grid)) in here.launched
+    await open_session.fn(session.grid)
+    await drain_entities.fn(session.grid)
+    assert (await drain_decisions.fn(session.grid)).messages == 2
+    assert len(await here.client.find_areas(session.grid)) == 4
+
+
+async def test_areas_for_a_session_that_athena_lost_open_it_anew(here: Here) -> None:
+    session = SmallSession(squares=1, holes=1)
+    await here.send(session.session())
+    await drain_entities.fn(session.grid)
+    await open_session.fn(session.grid)
+    await here.client.delete_session(session.grid)
+    await here.send(session.square(1))
+    here.launched.clear()
+    with pytest.raises(AthenaNotFound):
+        await drain_entities.fn(session.grid)
+    assert ("register-session", str(session.grid)) in here.launched
+    await open_session.fn(session.grid)
+    await drain_entities.fn(session.grid)
+    assert len(await here.client.find_areas(session.grid)) == 2
 
 
 async def test_a_newer_prediction_supersedes_an_unsent_decision(here: Here) -> None:
