@@ -21,8 +21,9 @@ demo: $(RUN) ## Run one simulated session from files to decisions (KEEP=1 leaves
 up: $(RUN) ## Run Athanor on this machine until Ctrl-C
 	@$(BIN)/athanor up
 
+# A module's tests share servers, so they go to one worker; the slow ones stand first.
 test: $(DEV) ## Run all tests
-	@$(BIN)/pytest -q -n 4 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## Check style, types and layers
 	@$(BIN)/ruff check .

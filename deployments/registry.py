@@ -18,9 +18,10 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import ConcurrencyOptions
 from prefect.events import DeploymentTriggerTypes
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter, ValidationError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 import blocks
 from core.errors import ConfigurationError
@@ -32,6 +33,11 @@ logger = logging.getLogger(__name__)
 
 #: The prefect.yaml of this checkout.
 PROJECT_FILE: Final = Path(__file__).resolve().parent.parent / "prefect.yaml"
+
+#: Two processes that register at once may both find nothing and then get in each other's way.
+_ONE_MORE_TRY: Final = AsyncRetrying(
+    retry=retry_if_exception_type(ObjectAlreadyExists), stop=stop_after_attempt(2), reraise=True
+)
 
 _TRIGGERS: Final[TypeAdapter[list[DeploymentTriggerTypes]]] = TypeAdapter(
     list[DeploymentTriggerTypes]
@@ -80,7 +86,9 @@ async def register_blocks(client: PrefectClient, defaults: Sequence[tuple[str, B
         defaults: Name and content of blocks to save; one that exists is never overwritten.
     """
     for block_type in _block_types(blocks):
-        await block_type.aregister_type_and_schema(client=client)
+        async for attempt in _ONE_MORE_TRY:
+            with attempt:
+                await block_type.aregister_type_and_schema(client=client)
     for name, block in defaults:
         slug = type(block).get_block_type_slug()
         try:

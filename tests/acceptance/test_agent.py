@@ -14,7 +14,7 @@ from tests.acceptance.commands import athanor
 from tests.acceptance.processes import Facility, Process, facility
 from tests.support import wait_for
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("facility-agent")]
+pytestmark = pytest.mark.timeout(300)
 
 #: Tables of what EPU's files say, with the columns that tell when we heard of it left out.
 TABLES = (

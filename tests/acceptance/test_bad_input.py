@@ -15,7 +15,7 @@ from tests.acceptance.processes import Facility, facility
 from tests.session_fixtures import SmallSession
 from tests.support import wait_for
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("facility-bad-input")]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

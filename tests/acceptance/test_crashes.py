@@ -16,7 +16,7 @@ from tests.support import wait_until
 
 SQUARES = 300
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("facility-crashes")]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,6 @@ from tests.support import wait_for, wait_until
 
 pytestmark = [
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("facility-up"),
     pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM"),
 ]
 

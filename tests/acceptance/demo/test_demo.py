@@ -16,7 +16,7 @@ from tests.support import wait_for
 
 SQUARES, HOLES = 4, 60
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.timeout(300)
 
 
 class Demo:
