@@ -39,12 +39,17 @@ class Notices(FileSystemEventHandler):
         """Take in an event, in watchdog's thread."""
         path = Path(str(event.dest_path or event.src_path))
         if isinstance(event, _FOLDER_NEWS):
-            self._loop.call_soon_threadsafe(self._add, path, self._folders)
+            self._loop.call_soon_threadsafe(self._add_folder, path)
         elif isinstance(event, _FILE_NEWS) and classify(path).kind is not Kind.OTHER:
-            self._loop.call_soon_threadsafe(self._add, path, self._paths)
+            self._loop.call_soon_threadsafe(self._add_path, path)
 
-    def _add(self, path: Path, to: set[Path]) -> None:
-        to.add(path)
+    # Which set is in use is asked when the loop gets here: `take` may have changed it meanwhile.
+    def _add_folder(self, path: Path) -> None:
+        self._folders.add(path)
+        self._news.set()
+
+    def _add_path(self, path: Path) -> None:
+        self._paths.add(path)
         self._news.set()
 
     def take(self) -> tuple[set[Path], set[Path]]:

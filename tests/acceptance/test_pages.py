@@ -93,12 +93,6 @@ def test_prefect_shows_deployments_and_a_run_with_its_artifact(plant: Facility, 
     page.goto(f"{plant.prefect_url}/runs/flow-run/{run}")
     expect(page.get_by_text("Completed").first).to_be_visible(timeout=PATIENCE)
     key = f"register-areas-{str(session.grid)[:8]}"
-
-    def artifact_is_shown() -> bool:
-        # The page asks once; Prefect may still be writing down whose task the artifact is of.
-        page.reload()
-        page.get_by_text("Artifacts", exact=True).first.click()
-        page.wait_for_load_state("networkidle")
-        return page.get_by_text(key).count() > 0
-
-    wait_for(artifact_is_shown, timeout=60, what=f"the artifact {key} on the run's page")
+    page.goto(f"{plant.prefect_url}/artifacts/key/{key}")
+    expect(page.get_by_text(key).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("register-areas Grid_shown").first).to_be_visible(timeout=PATIENCE)
