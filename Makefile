@@ -23,7 +23,7 @@ up: $(RUN) ## Run Athanor on this machine until Ctrl-C
 
 # A module's tests share servers, so they go to one worker; the slow ones stand first.
 test: $(DEV) ## Run all tests
-	@$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## Check style, types and layers
 	@$(BIN)/ruff check .

@@ -19,7 +19,8 @@ from models.cryoem.tables import Acquisition
 from models.drain import DrainLease
 from models.inbox import InboxMessage
 from tasks.cryoem.areas import push_areas
-from tasks.draining import Drained, Outcome, drain_inbox
+from tasks.draining import Drained
+from tasks.inbox import Outcome, drain_inbox
 from tasks.retrying import RETRIES
 
 #: Events that automations in prefect.yaml act on.

@@ -16,7 +16,8 @@ from models.cryoem.intake import PREDICTIONS
 from models.cryoem.messages import Prediction
 from models.drain import DrainLease
 from models.inbox import InboxMessage
-from tasks.draining import Drained, Outcome, drain_inbox
+from tasks.draining import Drained
+from tasks.inbox import Outcome, drain_inbox
 from tasks.retrying import RETRIES
 from tasks.ringing import ring
 

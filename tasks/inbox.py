@@ -1,0 +1,214 @@
+"""Drain a key's inbox: claimed in batches, handled together, culprits set aside."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlmodel import Session
+
+from blocks.resources import Resources
+from core.clock import utcnow
+from core.errors import LeaseLost, StorageUnavailable, UnknownParent
+from models import drain, inbox
+from models.cryoem.predictions import Missing
+from models.drain import DrainLease
+from models.inbox import InboxMessage
+from models.work import Lease
+from tasks.draining import Drained, drain_key
+from tasks.ringing import Bell, ring
+
+logger = logging.getLogger(__name__)
+
+#: Faults of the database, of which no message is to blame.
+_NOT_THE_MESSAGE = (OperationalError, InterfaceError, StorageUnavailable, LeaseLost)
+
+
+@dataclass
+class Outcome:
+    """What handling some messages led to, to be done after the commit."""
+
+    done: list[InboxMessage] = field(default_factory=list)
+    waiting: list[Missing] = field(default_factory=list)
+    dead: int = 0
+    bells: list[Bell] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+    events: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
+    def add(self, other: "Outcome") -> None:
+        """Take in what another part of the batch led to."""
+        self.done += other.done
+        self.waiting += other.waiting
+        self.dead += other.dead
+        self.bells += other.bells
+        self.events += other.events
+        for what, number in other.notes.items():
+            self.notes[what] = self.notes.get(what, 0) + number
+
+
+class Handler(Protocol):
+    """Effects of messages in one transaction; an exception says that a message is at fault."""
+
+    def __call__(self, session: Session, messages: Sequence[InboxMessage], /) -> Outcome:
+        """Handle messages of one key, in order."""
+        ...
+
+
+#: What to do when nothing is left, told what was done so far; returns in how many seconds to
+#: look again, or None.
+Idle = Callable[[DrainLease, Drained], Awaitable[float | None]]
+
+
+async def drain_inbox(
+    here: Resources,
+    *,
+    flow: str,
+    key: str,
+    handler: Handler,
+    flow_run_id: str | None,
+    idle: Idle | None = None,
+    linger_seconds: float | None = None,
+) -> Drained:
+    """Handle all messages of a flow's key; return what was done."""
+    step = InboxStep(here, flow, key, handler, flow_run_id)
+    step.drained.ran = await drain_key(
+        here,
+        flow=flow,
+        key=key,
+        step=step,
+        has_work=step.has_work,
+        idle=lambda lease: idle(lease, step.drained) if idle else _nothing(),
+        linger_seconds=linger_seconds,
+    )
+    return step.drained
+
+
+async def _nothing() -> None:
+    return None
+
+
+class InboxStep:
+    """One batch from the inbox: claimed, handled and marked done; culprits set aside."""
+
+    def __init__(
+        self, here: Resources, flow: str, key: str, handler: Handler, flow_run_id: str | None
+    ) -> None:
+        """Take whose messages to handle, and what handles them."""
+        self.drained = Drained()
+        self._here = here
+        self._flow = flow
+        self._key = key
+        self._handler = handler
+        self._flow_run_id = flow_run_id
+
+    async def __call__(self, lease: DrainLease) -> int:
+        """Handle one batch; return how many messages it had."""
+        here = self._here
+        # Reading first: a look that finds nothing commits nothing, and so wakes nobody.
+        if not await here.database.read(self.has_work):
+            return 0
+        claimed, messages = await here.database.write(self._claim, lease)
+        if not messages:
+            return 0
+        outcome = await here.database.write(self._handle, lease, claimed, messages)
+        self.drained.batches += 1
+        self.drained.messages += len(messages)
+        self.drained.waiting += len(outcome.waiting)
+        self.drained.dead += outcome.dead
+        for what, number in outcome.notes.items():
+            self.drained.count(what, number)
+        await ring(here, outcome.bells)
+        for event, resource, payload in outcome.events:
+            here.emit(event, resource, payload)
+        logger.info(
+            "%s handled %d messages of %s",
+            lease.flow,
+            len(messages),
+            lease.key,
+            extra={
+                "action": "batch_done",
+                "domain": "cryoem",
+                "flow_run_id": self._flow_run_id,
+                "key": lease.key,
+                "messages": len(messages),
+            },
+        )
+        return len(messages)
+
+    def has_work(self, session: Session) -> bool:
+        """Return whether there is something to claim."""
+        return inbox.has_work(
+            session,
+            flow=self._flow,
+            key=self._key,
+            now=utcnow(),
+            max_attempts=self._here.settings.worker.max_attempts,
+        )
+
+    def _claim(self, session: Session, lease: DrainLease) -> tuple[Lease, list[InboxMessage]]:
+        settings = self._here.settings.worker
+        drain.hold(session, lease, now=utcnow(), lease_seconds=settings.lease_seconds)
+        return inbox.claim_messages(
+            session,
+            flow=lease.flow,
+            key=lease.key,
+            holder=lease.holder,
+            now=utcnow(),
+            lease_seconds=settings.lease_seconds,
+            limit=settings.batch_size,
+            max_attempts=settings.max_attempts,
+        )
+
+    def _handle(
+        self,
+        session: Session,
+        lease: DrainLease,
+        claimed: Lease,
+        messages: Sequence[InboxMessage],
+    ) -> Outcome:
+        seconds = self._here.settings.worker.lease_seconds
+        drain.hold(session, lease, now=utcnow(), lease_seconds=seconds)
+        outcome = self._apply(session, claimed, messages)
+        for missing in outcome.waiting:
+            inbox.let_wait(
+                session, [missing.message], claimed, what=missing.what, ident=missing.ident
+            )
+        inbox.finish(session, outcome.done, claimed, now=utcnow(), flow_run_id=self._flow_run_id)
+        return outcome
+
+    def _apply(self, session: Session, claimed: Lease, messages: Sequence[InboxMessage]) -> Outcome:
+        """Handle messages together; halve the batch around one that is at fault."""
+        try:
+            with session.begin_nested():
+                return self._handler(session, messages)
+        except _NOT_THE_MESSAGE:
+            raise
+        except Exception as error:  # noqa: BLE001 (the drain's one broad catch: wait, split or bury)
+            if len(messages) == 1:
+                return self._blame(session, claimed, messages[0], error)
+            middle = len(messages) // 2
+            outcome = self._apply(session, claimed, messages[:middle])
+            outcome.add(self._apply(session, claimed, messages[middle:]))
+            return outcome
+
+    def _blame(
+        self, session: Session, claimed: Lease, message: InboxMessage, error: Exception
+    ) -> Outcome:
+        if isinstance(error, UnknownParent):
+            return Outcome(waiting=[Missing(message, error.kind, error.ident)])
+        reason = f"{type(error).__name__}: {error}"
+        inbox.set_aside(session, message, claimed, reason=reason)
+        logger.warning(
+            "Set message %s aside: %s",
+            message.id,
+            reason,
+            exc_info=error,
+            extra={"action": "message_dead", "domain": message.domain, "event_id": str(message.id)},
+        )
+        event = (
+            "athanor.cryoem.message.dead",
+            f"athanor.message.{message.id}",
+            {"message_id": str(message.id), "kind": message.kind, "reason": reason[:500]},
+        )
+        return Outcome(dead=1, events=[event])
