@@ -5,7 +5,6 @@ transaction, so that a run which lost it can change nothing.
 """
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,8 +23,6 @@ from messaging.doorbell import woken
 from models import drain
 from models.drain import DrainLease
 from tasks.ringing import ring
-
-logger = logging.getLogger(__name__)
 
 #: A run that has drained for so long ends, so that Prefect's pages show news; another follows.
 _LONGEST_RUN = 600.0
