@@ -12,6 +12,9 @@ from models.base import DeliveryState, LeasedRow, json_field, sequence_field
 from models.sql import chunks, insert_ignore
 from models.work import Lease, settle
 
+#: Attempts that a row may have: it is tried until it is through, giving up would lose it.
+FOR_EVER = 1_000_000
+
 
 class OutboxMessage(LeasedRow, table=True):
     """One thing to send: a decision for Athena, later an instruction or a message."""

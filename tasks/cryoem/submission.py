@@ -34,8 +34,6 @@ from tasks.retrying import RETRIES
 
 logger = logging.getLogger(__name__)
 
-#: A decision is tried until it is through: giving up would lose it.
-_FOR_EVER = 1_000_000
 #: Area ids in one question about unknown outcomes: they travel in the address.
 _IDS_PER_QUESTION = 200
 
@@ -88,7 +86,7 @@ class Submission:
     def has_work(self, session: Session) -> bool:
         """Return whether a decision could be sent now."""
         statement = select(col(OutboxMessage.seq)).where(
-            claimable(OutboxMessage, utcnow(), _FOR_EVER), decisions.sendable(self._grid)
+            claimable(OutboxMessage, utcnow(), outbox.FOR_EVER), decisions.sendable(self._grid)
         )
         return session.scalar(statement.limit(1)) is not None
 
@@ -104,7 +102,7 @@ class Submission:
             now=now,
             lease_seconds=settings.worker.lease_seconds,
             limit=settings.athena.bulk_size,
-            max_attempts=_FOR_EVER,
+            max_attempts=outbox.FOR_EVER,
         )
         unsent = decisions.as_sent(session, rows)
         outbox.release(

@@ -13,7 +13,7 @@ from models import inbox
 from models.cryoem import athena, decisions, waiting
 from models.cryoem.intake import AREAS, PREDICTIONS
 from models.inbox import InboxMessage
-from models.outbox import OutboxMessage
+from models.outbox import FOR_EVER, OutboxMessage
 from models.work import bury_exhausted, claimable
 from tasks.cryoem.areas import REGISTER_SESSION
 from tasks.cryoem.sessions import CLOSE_SESSION
@@ -63,7 +63,7 @@ def _outbox_bells(session: Session) -> list[Bell]:
     """Return what has decisions to send to a session that Athena knows."""
     statement = (
         select(col(OutboxMessage.flow), col(OutboxMessage.key))
-        .where(claimable(OutboxMessage, utcnow(), 1_000_000))
+        .where(claimable(OutboxMessage, utcnow(), FOR_EVER))
         .distinct()
     )
     known = {str(grid) for grid in athena.registered_grids(session)}
