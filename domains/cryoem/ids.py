@@ -25,7 +25,12 @@ def acquisition_uuid(session: EpuSession) -> UUID:
 
 def grid_uuid(session: EpuSession) -> UUID:
     """Return the uuid of the grid that the session images (one per EPU session)."""
-    return derived(acquisition_uuid(session), "grid")
+    return grid_of(acquisition_uuid(session))
+
+
+def grid_of(acquisition: UUID) -> UUID:
+    """Return the uuid of the one grid of an acquisition."""
+    return derived(acquisition, "grid")
 
 
 def atlas_uuid(grid: UUID) -> UUID:

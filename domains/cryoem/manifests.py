@@ -71,9 +71,9 @@ class SquareReference(Manifest):
 class EpuSession(Manifest):
     """EpuSession.dm: one acquisition of one grid."""
 
-    epu_id: Text | None
-    name: Text | None
-    started_at: Moment | None
+    epu_id: Text | None = None
+    name: Text | None = None
+    started_at: Moment | None = None
     clustering_mode: Text | None = None
     clustering_radius: Finite | None = None
     autoloader_slot: Small | None = None
@@ -115,7 +115,7 @@ class AtlasTile(Manifest):
 class AtlasManifest(Manifest):
     """Atlas.dm: the overview of the grid, with a node for each square that EPU found."""
 
-    epu_id: Text | None
+    epu_id: Text | None = None
     name: Text | None = None
     acquired_at: Moment | None = None
     storage_folder: Text | None = None
@@ -167,8 +167,8 @@ class ImageManifest(Manifest):
     the readout area is in binned pixels.
     """
 
-    unique_id: Text | None
-    acquired_at: Moment | None
+    unique_id: Text | None = None
+    acquired_at: Moment | None = None
     binning: Point | None = None
     readout_area: Extent | None = None
     exposure_time: Finite | None = None

@@ -30,7 +30,8 @@ class Predicted:
     area: UUID
     value: float
     model: str
-    prediction: UUID
+    #: The message that brought it.
+    message: UUID
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,20 @@ class Selection:
     area: UUID
     decision_type: Literal["gridSquareSelection", "foilHoleSelection"]
     selected: dict[UUID, bool]
-    basis: tuple[UUID, ...]
+    #: Area → the message whose prediction of it the decision rests on.
+    basis: dict[UUID, UUID]
     details: str
 
 
 def select_square(grid: UUID, square: Predicted, policy: Policy) -> Selection:
     """Select the square when its prediction exceeds the threshold."""
     return Selection(
-        id=decision_uuid(grid, square.area, "gridSquareSelection", str(square.prediction)),
+        id=decision_uuid(grid, square.area, "gridSquareSelection", str(square.message)),
         grid=grid,
         area=square.area,
         decision_type="gridSquareSelection",
         selected={square.area: square.value > policy.threshold},
-        basis=(square.prediction,),
+        basis={square.area: square.message},
         details=f"{square.model}: {square.value:.6g} (threshold {policy.threshold:g})",
     )
 
@@ -85,12 +87,13 @@ def select_holes(
     if not predicted:
         return None
     at_bar = {c.hole for c in candidates if c.near_grid_bar}
-    basis = tuple(sorted((p.prediction for p in predicted.values()), key=str))
+    basis = {hole: p.message for hole, p in predicted.items()}
     chosen = {
         hole: p.value > policy.threshold and hole not in at_bar for hole, p in predicted.items()
     }
     models = ", ".join(sorted({p.model for p in predicted.values()}))
-    digest = sha256(b"".join(prediction.bytes for prediction in basis)).hexdigest()
+    pairs = sorted(hole.bytes + message.bytes for hole, message in basis.items())
+    digest = sha256(b"".join(pairs)).hexdigest()
     return Selection(
         id=decision_uuid(grid, square, "foilHoleSelection", digest),
         grid=grid,
