@@ -7,12 +7,18 @@ AthanorError
 ├── BadInput                  what came from outside can never be processed
 │   ├── MessageRejected
 │   ├── CursorRejected
-│   └── ManifestUnreadable
-│       └── ManifestIncomplete   … yet: worth reading again later
+│   ├── ManifestUnreadable
+│   │   ├── ManifestIncomplete   … yet: worth reading again later
+│   │   └── ManifestLocked       cannot be opened: its content may be as good as any
+│   └── RecordingRefused
+│       └── EventRefused         one event of it
 ├── NotFound
 ├── UnknownParent             refers to something that is not known yet
 ├── LeaseLost                 another worker has taken this work over
+├── BrokerUnavailable         RabbitMQ cannot be reached, or did not do what we asked
+│   └── BrokerOutcomeUnknown  some messages may be published, and some not
 ├── PrefectUnavailable        Prefect did not do what we asked; the sweep repeats it
+├── NotificationUnsent        who shall be told of trouble could not be reached
 └── AthenaError               the decision service did not do what we asked
     ├── AthenaUnavailable     nothing was done: safe to send again
     ├── AthenaOutcomeUnknown  it may have been done: ask before sending again
@@ -21,7 +27,7 @@ AthanorError
     └── AthenaConflict        409
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class AthanorError(Exception):
@@ -83,6 +89,24 @@ class ManifestIncomplete(ManifestUnreadable):
     """An EPU file ends too early: it may still be being written."""
 
 
+class ManifestLocked(ManifestUnreadable):
+    """An EPU file cannot be opened: another program holds it, or the network is away."""
+
+
+class RecordingRefused(BadInput):
+    """A recording of a folder is not one, or is damaged or hostile."""
+
+
+class EventRefused(RecordingRefused):
+    """An event of a recording cannot be played."""
+
+    def __init__(self, number: int, what: str, reason: str) -> None:
+        self.number = number
+        self.what = what
+        self.reason = reason
+        super().__init__(f"Event {number} ({what}): {reason}")
+
+
 class NotFound(AthanorError):
     """There is no such thing."""
 
@@ -100,8 +124,29 @@ class LeaseLost(AthanorError):
     """Another worker has taken this work over."""
 
 
+class BrokerUnavailable(AthanorError):
+    """RabbitMQ could not be reached, or did not do what we asked."""
+
+    def __init__(self, message: str | None = None, *, code: int | None = None) -> None:
+        #: RabbitMQ's own number for why, such as 404 where there is no such queue.
+        self.code = code
+        super().__init__(message)
+
+
+class BrokerOutcomeUnknown(BrokerUnavailable):
+    """Some messages were confirmed by RabbitMQ, of the others nothing is known."""
+
+    def __init__(self, message: str, *, confirmed: Collection[str]) -> None:
+        self.confirmed = frozenset(confirmed)
+        super().__init__(message)
+
+
 class PrefectUnavailable(AthanorError):
     """Prefect's server could not be reached, or refused what we asked."""
+
+
+class NotificationUnsent(AthanorError):
+    """A notification was not taken by the address that is set for it."""
 
 
 class AthenaError(AthanorError):

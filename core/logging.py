@@ -3,7 +3,11 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 #: Attributes that every LogRecord has; whatever else is on it came in by `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -12,6 +16,21 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _ELSEWHERE = "prefect."
 #: Libraries that speak at INFO about each request, which hides what we say.
 _NOISY = ("httpx", "httpcore", "alembic", "pika", "watchdog", "websockets", "uvicorn.access")
+
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+#: What every line says that is logged here and now, besides what it says itself.
+_BOUND: ContextVar[Mapping[str, object]] = ContextVar("athanor_log_fields", default=_NOTHING)
+
+
+@contextmanager
+def bound(**fields: object) -> Iterator[None]:
+    """Put fields (the run, the key) on every JSON line logged within, also by threads and tasks."""
+    token = _BOUND.set({**_BOUND.get(), **fields})
+    try:
+        yield
+    finally:
+        _BOUND.reset(token)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -28,6 +47,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            **_BOUND.get(),
             **{key: value for key, value in vars(record).items() if key not in _STANDARD},
         }
         if record.exc_info:
@@ -49,3 +69,5 @@ def configure(level: str = "INFO", *, as_json: bool = False) -> None:
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    # It tells of each lost connection in ten lines; we are told by exceptions, and use one.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)

@@ -5,6 +5,7 @@ Nested fields use a double underscore: `ATHANOR_ATHENA__URL`.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -46,6 +47,9 @@ class AthenaSettings(_Section):
     bulk_size: int = Field(
         default=1_000, ge=1, le=1_000, description="Most areas or decisions in one request."
     )
+    measured_values: bool = Field(
+        default=True, description="Tell it the motion and CTF of each hole, as named values."
+    )
 
 
 class DecisionSettings(_Section):
@@ -63,6 +67,50 @@ class DecisionSettings(_Section):
         ge=0,
         description="A square whose holes are only partly predicted is decided after this silence.",
     )
+    ctf_cutoff: float = Field(
+        default=6.0,
+        gt=0,
+        description="A micrograph is good when its CTF fits to this resolution or better, in Å.",
+    )
+    planner: Literal["classic", "adaptive"] = Field(
+        default="classic",
+        description="What orders the holes of sessions that `athanor sessions planner` set no "
+        "other for.",
+    )
+    order_holes: int = Field(
+        default=100,
+        ge=1,
+        le=1_000,
+        description="How many holes, from the next on, Athena is told the order of.",
+    )
+    refresh_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        description="A grid's scores and order are made anew at most so often, in seconds.",
+    )
+
+
+class KnownModel(_Section):
+    """A model that predicts, known before its first prediction."""
+
+    name: str = Field(min_length=1, max_length=200, description="As its messages say it.")
+    description: str | None = Field(default=None, description="What people say of it.")
+    level: Literal["gridsquare", "foilhole", "foilholegroup"] | None = Field(
+        default=None, description="What it predicts for."
+    )
+    weight: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="What it begins with on each grid."
+    )
+
+
+class ModelSettings(_Section):
+    """The models that predict."""
+
+    known: tuple[KnownModel, ...] = Field(
+        default=(),
+        description="Models that `athanor init` makes known, each as "
+        '{"name": "…", "description": "…", "level": "foilhole", "weight": 1}.',
+    )
 
 
 class WorkerSettings(_Section):
@@ -74,6 +122,14 @@ class WorkerSettings(_Section):
         default=2.0,
         gt=0,
         description="How often to ask Prefect for runs that no doorbell announced.",
+    )
+    run_seconds: float = Field(
+        default=14_400.0, gt=0, description="A run that takes longer is ended as timed out."
+    )
+    stop_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="How long runs may go on when their worker is told to stop.",
     )
     lease_seconds: float = Field(
         default=30.0, gt=0, description="A claim that is not renewed for so long is taken over."
@@ -113,6 +169,91 @@ class AgentSettings(_Section):
     path_map: tuple[str, ...] = Field(
         default=(), description="Windows prefix to local folder, each as 'Z:\\\\visit=/data/visit'."
     )
+    polling: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Scan only, taking no news from the file system: always, never, or for "
+        "network shares (auto).",
+    )
+    poll_seconds: float = Field(
+        default=5.0, gt=0, description="Seconds between scans where there is no news."
+    )
+    spool_max_bytes: int = Field(
+        default=1024**3,
+        ge=1024**2,
+        description="Reading pauses while so much waits on the agent's disk for the API.",
+    )
+    session_idle_hours: float = Field(
+        default=6.0,
+        ge=0,
+        description="A session without new files for so long is reported as ended; 0 for never.",
+    )
+    session_end_marker: str = Field(
+        default="",
+        pattern=r"^[^/\\\x00]*$",
+        description="Name of a file in a session's folder that says that the session has ended.",
+    )
+
+
+class RabbitMqSettings(_Section):
+    """The facility's RabbitMQ."""
+
+    block: str = Field(default="default", description="Name of the RabbitMQ block to use.")
+    url: SecretStr | None = Field(
+        default=None,
+        description="AMQP URL; set it, and `athanor up` runs a sensor and messages are published.",
+    )
+    queue: str = Field(
+        default="smartem_backend", min_length=1, description="Queue that the sensor takes from."
+    )
+    queue_type: Literal["auto", "quorum", "existing"] = Field(
+        default="auto",
+        description="auto takes the queue as it is or makes a quorum queue; quorum insists on "
+        "ours; existing makes none.",
+    )
+    exchange: str = Field(
+        default="",
+        description="Direct exchange to bind the queue to by its name; empty means none.",
+    )
+    publish_exchange: str = Field(
+        default="athanor",
+        description="Topic exchange for messages of ours; empty means to publish none.",
+    )
+    prefetch: int = Field(
+        default=3_000, ge=1, le=65_535, description="Most messages held without acknowledgement."
+    )
+    batch_size: int = Field(default=1_000, ge=1, description="Most messages stored at once.")
+    batch_ms: float = Field(
+        default=50.0, ge=0, description="Milliseconds that a message waits for others."
+    )
+    max_body_bytes: int = Field(
+        default=1024 * 1024,
+        ge=1024,
+        description="Larger messages become dead letters, and their text is cut.",
+    )
+    delivery_limit: int = Field(
+        default=100,
+        ge=1,
+        description="Deliveries without acknowledgement after which our queue sets one aside.",
+    )
+
+    @property
+    def publishes(self) -> bool:
+        """Whether messages of ours go to RabbitMQ."""
+        return self.url is not None and self.publish_exchange != ""
+
+
+class NotifySettings(_Section):
+    """Whom to tell of dead messages and failed runs."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="Address that gets notifications, as a POST of JSON with a `text`.",
+    )
+    quiet_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        description="After a notification, what else happens is gathered for so long.",
+    )
 
 
 class PrefectSettings(_Section):
@@ -126,6 +267,25 @@ class PrefectSettings(_Section):
     )
     startup_timeout: float = Field(
         default=120.0, gt=0, description="Seconds to wait for its start."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Where it keeps its runs: postgresql://… for several workers; "
+        "unset means SQLite in the home folder.",
+    )
+
+
+class MetricsSettings(_Section):
+    """Where a process without the HTTP API shows its metrics."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address that worker, sensor and agent show metrics on."
+    )
+    port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port for it; none shows none. The API shows its own at /metrics.",
     )
 
 
@@ -148,9 +308,13 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     athena: AthenaSettings = AthenaSettings()
     decisions: DecisionSettings = DecisionSettings()
+    models: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     agent: AgentSettings = AgentSettings()
+    rabbitmq: RabbitMqSettings = RabbitMqSettings()
+    notify: NotifySettings = NotifySettings()
     prefect: PrefectSettings = PrefectSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @property
     def resolved_database_url(self) -> str:
