@@ -21,7 +21,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from core import metrics
 from core.errors import ConfigurationError, StorageUnavailable
+from models.json_text import dumps
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,23 +66,30 @@ class Database:
         self.url = normal_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _engine(self.url, pool_size)
+        self._closed = False
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Give a session whose writes are committed together, or not at all."""
-        with (
-            self.translated(),
-            Session(self.engine, expire_on_commit=False) as session,
-            session.begin(),
-        ):
+        with self.translated(), self._session() as session, session.begin():
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session that does not write, and so waits for no writer."""
-        with self.translated(), Session(self.engine, expire_on_commit=False) as session:
+        with self.translated(), self._session() as session:
             session.connection(execution_options=_READ_ONLY)
             yield session
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        try:
+            with Session(self.engine, expire_on_commit=False) as session:
+                yield session
+        finally:
+            # A thread whose caller was cancelled goes on, and may come back after `close`.
+            if self._closed:
+                self._close_idle()
 
     async def write(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
@@ -95,6 +104,7 @@ class Database:
             retry=retry_if_exception(_is_transient),
             stop=stop_after_attempt(5),
             wait=wait_random_exponential(multiplier=0.05, max=1),
+            before_sleep=lambda _: metrics.RETRIES.labels("transaction").inc(),
             reraise=True,
         ):
             with attempt:
@@ -118,8 +128,14 @@ class Database:
             session.execute(text("SELECT 1"))
 
     def close(self) -> None:
-        """Close all pooled connections."""
-        self.engine.dispose()
+        """Close all pooled connections; one that is in use is closed when it comes back."""
+        # In this order: who comes back before the first line is seen by the second.
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        # The engine's own `dispose` takes a new pool; what comes back to the old one is lost.
+        self.engine.pool.dispose()
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -186,6 +202,10 @@ def _engine(url: URL, pool_size: int) -> Engine:
         max_overflow=pool_size,
         pool_pre_ping=True,
         hide_parameters=True,
+        json_serializer=dumps,
+        # A plan that is kept was made for a table that has grown since, and for no array of
+        # ours in particular.
+        connect_args={"prepare_threshold": None},
     )
 
 
@@ -200,7 +220,7 @@ def _sqlite_engine(url: URL) -> Engine:
                 "Choose another with ATHANOR_HOME."
             ) from error
     patience = {} if "timeout" in url.query else {"timeout": _SQLITE_BUSY_SECONDS}
-    engine = create_engine(url, connect_args=patience, hide_parameters=True)
+    engine = create_engine(url, connect_args=patience, hide_parameters=True, json_serializer=dumps)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: object, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]

@@ -6,13 +6,19 @@ States of a row: `idle` (nobody), `rung` (a run was asked for), `running` (a run
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, or_, select, update
 from sqlmodel import Field, Session, SQLModel, col
 
 from core.errors import LeaseLost
 from models import base  # noqa: F401 (names constraints, so it goes before any table)
 from models.sql import insert, insert_ignore
+
+#: So many crashes in a row, and the messages are worked on one by one, to find the culprit.
+CRASHES_UNTIL_CAREFUL = 2
+#: For so many messages: more than any batch that can have crashed.
+CAREFUL_FOR = 1_000
 
 #: A run that was asked for and has not begun after so long is asked for again, in seconds.
 RING_LOST_AFTER = 60.0
@@ -38,6 +44,10 @@ class Drain(SQLModel, table=True):
     fence: int = 0
     #: Until when a ring or a run is believed in.
     expires_at: datetime
+    #: How many runs in a row lost the key without finishing a batch.
+    crashes: int = 0
+    #: How many messages are still to be worked on one by one.
+    careful: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class DrainLease:
     key: str
     holder: str
     fence: int
+    #: Messages to be worked on one by one first, since runs before this one crashed.
+    careful: int = 0
 
 
 def ring(session: Session, *, flow: str, key: str, now: datetime) -> bool:
@@ -61,11 +73,17 @@ def ring(session: Session, *, flow: str, key: str, now: datetime) -> bool:
         key=key,
         state=DrainState.RUNG,
         fence=0,
+        crashes=0,
+        careful=0,
         expires_at=now + timedelta(seconds=RING_LOST_AFTER),
     )
     statement = statement.on_conflict_do_update(
         index_elements=["flow", "key"],
-        set_={"state": DrainState.RUNG, "expires_at": statement.excluded.expires_at},
+        set_={
+            "state": DrainState.RUNG,
+            "expires_at": statement.excluded.expires_at,
+            **_counted_crash(),
+        },
         where=or_(col(Drain.state) == DrainState.IDLE, col(Drain.expires_at) < now),
     ).returning(col(Drain.key))
     return session.execute(statement).first() is not None
@@ -84,9 +102,17 @@ def begin(
     session: Session, *, flow: str, key: str, holder: str, now: datetime, lease_seconds: float
 ) -> DrainLease | None:
     """Take the key for one run; None when another run is at work on it."""
-    row = {"flow": flow, "key": key, "state": DrainState.IDLE, "fence": 0, "expires_at": now}
+    row = {
+        "flow": flow,
+        "key": key,
+        "state": DrainState.IDLE,
+        "fence": 0,
+        "expires_at": now,
+        "crashes": 0,
+        "careful": 0,
+    }
     insert_ignore(session, Drain, [row], unique=["flow", "key"])
-    fence = session.scalar(
+    taken = session.execute(
         update(Drain)
         .where(
             col(Drain.flow) == flow,
@@ -101,11 +127,28 @@ def begin(
             holder=holder,
             fence=col(Drain.fence) + 1,
             expires_at=now + timedelta(seconds=lease_seconds),
+            **_counted_crash(),
         )
-        .returning(col(Drain.fence))
+        .returning(col(Drain.fence), col(Drain.careful))
         .execution_options(synchronize_session=False)
-    )
-    return None if fence is None else DrainLease(flow, key, holder, fence)
+    ).one_or_none()
+    if taken is None:
+        return None
+    return DrainLease(flow, key, holder, taken.fence, taken.careful)
+
+
+def _counted_crash() -> dict[str, Any]:
+    """Return the changes of a row that is taken from a run whose lease ran out.
+
+    Its process died, or hung; that its messages are to blame is likely only when the next
+    run ends in the same way.
+    """
+    crashes = col(Drain.crashes) + case((col(Drain.state) == DrainState.RUNNING, 1), else_=0)
+    again = and_(col(Drain.state) == DrainState.RUNNING, crashes >= CRASHES_UNTIL_CAREFUL)
+    return {
+        "crashes": crashes,
+        "careful": case((again, CAREFUL_FOR), else_=col(Drain.careful)),
+    }
 
 
 def _held(lease: DrainLease) -> ColumnElement[bool]:
@@ -118,8 +161,17 @@ def _held(lease: DrainLease) -> ColumnElement[bool]:
     )
 
 
-def hold(session: Session, lease: DrainLease, *, now: datetime, lease_seconds: float) -> None:
+def hold(
+    session: Session,
+    lease: DrainLease,
+    *,
+    now: datetime,
+    lease_seconds: float,
+    handled: int | None = None,
+) -> None:
     """Renew the lease, and lock it until this transaction ends.
+
+    `handled` messages are done when this transaction is committed: crashes before it are over.
 
     Every transaction of a drain begins with this: it keeps a run that lost its key
     from writing, and `ring` from missing the moment at which the run ends.
@@ -127,10 +179,17 @@ def hold(session: Session, lease: DrainLease, *, now: datetime, lease_seconds: f
     Raises:
         LeaseLost: Another run has taken the key.
     """
+    progress = {}
+    if handled is not None:
+        left = col(Drain.careful) - handled
+        progress = {
+            "careful": case((left > 0, left), else_=0),
+            "crashes": case((left > 0, col(Drain.crashes)), else_=0),
+        }
     held = session.scalar(
         update(Drain)
         .where(_held(lease))
-        .values(expires_at=now + timedelta(seconds=lease_seconds))
+        .values(expires_at=now + timedelta(seconds=lease_seconds), **progress)
         .returning(col(Drain.key))
         .execution_options(synchronize_session=False)
     )

@@ -1,32 +1,73 @@
-"""The inbox: what the outside sent, stored before it is acknowledged (rules 1 to 3)."""
+"""The inbox: what the outside sent, stored before it is acknowledged (rules 1 to 3).
 
+Work on it is claimed by key: who drains a flow's key (`models.drain`) holds all its messages,
+and each transaction of the drain proves that it still does. So a message costs one insert and
+one update. Only after crashes are messages claimed one by one as well, to find the culprit.
+"""
+
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import Index, select, update
+from sqlalchemy import (
+    JSON,
+    TEXT,
+    Column,
+    ColumnElement,
+    Index,
+    and_,
+    cast,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlmodel import Field, Session, col
 
+from core.errors import LeaseLost
 from core.ids import ATHANOR, derived
-from models.base import DeliveryState, LeasedRow, json_field, sequence_field
-from models.sql import chunks, insert_ignore, lock_until_commit, one_of
-from models.work import Lease, claim, claimable, settle
+from models import work
+from models.base import DeliveryState, LeasedRow, sequence_field
+from models.json_text import JsonText
+from models.sql import chunks, insert_new, lock_until_commit, one_of, update_each
 
 #: Lock between those who let messages wait for something and those who make it known.
 WAITING = "inbox waiting"
+
+#: A batch is full when its messages have so many characters, however few they are: one that
+#: names a hundred holes is the work of a hundred.
+FULL_CHARACTERS = 512 * 1024
+#: How many rows are read at once.
+_ROWS_AT_ONCE = 200
+
+_OPEN = (DeliveryState.PENDING, DeliveryState.CLAIMED)
+#: Columns of a message that nobody holds any more.
+_LET_GO: dict[str, Any] = {"claimed_by": None, "lease_expires_at": None}
+
+
+def _only(condition: str) -> dict[str, Any]:
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
 
 
 class InboxMessage(LeasedRow, table=True):
     """One message from outside, and its life since."""
 
     __tablename__ = "inbox_message"  # pyright: ignore[reportAssignmentType]
+    # What is done stands in few indexes: it is what there are millions of.
     __table_args__ = (
-        Index("ix_inbox_message_work", "flow", "key", "state", "seq"),
-        Index("ix_inbox_message_state", "state", "seq"),
+        Index(
+            "ix_inbox_message_work",
+            "flow",
+            "key",
+            "seq",
+            **_only("state IN ('pending', 'claimed')"),
+        ),
+        Index("ix_inbox_message_open", "state", "seq", **_only("state <> 'done'")),
         Index("ix_inbox_message_key", "key", "seq"),
-        Index("ix_inbox_message_waiting_for", "waiting_for"),
+        Index("ix_inbox_message_waiting_for", "waiting_for", **_only("state = 'waiting'")),
     )
 
     #: Order of arrival.
@@ -41,7 +82,9 @@ class InboxMessage(LeasedRow, table=True):
     flow: str
     #: The grid that it concerns; empty while that is not known.
     key: str
-    payload: dict[str, Any] = json_field()
+    payload: dict[str, Any] = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True), nullable=False)
+    )
     received_at: datetime
     #: Uuid or name of what must be known first.
     waiting_for: str | None = None
@@ -57,11 +100,39 @@ class NewMessage:
     kind: str
     flow: str
     key: str
-    payload: dict[str, Any]
+    payload: dict[str, Any] | JsonText
     message_id: str | None = None
     state: DeliveryState = DeliveryState.PENDING
     waiting_for: str | None = None
     error: str | None = None
+
+
+class Received(NamedTuple):
+    """A message as it is handed to who works on it."""
+
+    seq: int
+    id: UUID
+    domain: str
+    kind: str
+    received_at: datetime
+    #: How often it was claimed on its own before.
+    attempts: int
+    #: The message as JSON text.
+    text: str
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The message as JSON."""
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A message that must wait, and for what."""
+
+    message: Received
+    what: str
+    ident: str
 
 
 @dataclass(frozen=True)
@@ -80,21 +151,14 @@ def store(session: Session, messages: Sequence[NewMessage], *, now: datetime) ->
         else uuid4()
         for message in messages
     ]
-    known: set[UUID] = set()
-    for part in chunks(ids):
-        known |= set(
-            session.scalars(
-                select(col(InboxMessage.id)).where(one_of(session, col(InboxMessage.id), part))
-            )
-        )
-    stored: list[Stored] = []
-    rows: list[dict[str, Any]] = []
+    first: dict[UUID, NewMessage] = {}
     for ident, message in zip(ids, messages, strict=True):
-        stored.append(Stored(ident, ident in known))
-        if ident in known:
-            continue
-        known.add(ident)
-        rows.append(
+        # Of a message that comes twice in one call, the first is stored.
+        first.setdefault(ident, message)
+    new = insert_new(
+        session,
+        InboxMessage,
+        [
             {
                 **vars(message),
                 "id": ident,
@@ -103,80 +167,156 @@ def store(session: Session, messages: Sequence[NewMessage], *, now: datetime) ->
                 "attempts": 0,
                 "fence": 0,
             }
-        )
-    insert_ignore(session, InboxMessage, rows, unique=["id"])
+            for ident, message in first.items()
+        ],
+        unique="id",
+    )
+    stored: list[Stored] = []
+    for ident in ids:
+        stored.append(Stored(ident, ident not in new))
+        new.discard(ident)
     return stored
 
 
-def claim_messages(
+def take(
+    session: Session, *, flow: str, key: str, now: datetime, limit: int, max_attempts: int
+) -> list[Received]:
+    """Return a flow's messages for one key that are to be worked on, in order of arrival.
+
+    At most `limit`, and no more after the batch is full. The caller holds the key's drain in
+    this transaction.
+    """
+    statement = (
+        select(
+            col(InboxMessage.seq),
+            col(InboxMessage.id),
+            col(InboxMessage.domain),
+            col(InboxMessage.kind),
+            col(InboxMessage.received_at),
+            col(InboxMessage.attempts),
+            cast(col(InboxMessage.payload), TEXT),
+        )
+        .where(
+            col(InboxMessage.flow) == flow,
+            col(InboxMessage.key) == key,
+            _workable(now, max_attempts),
+        )
+        .order_by(col(InboxMessage.seq))
+        .limit(limit)
+    )
+    messages: list[Received] = []
+    characters = 0
+    with session.execute(statement.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
+        for row in rows:
+            messages.append(Received(*row))
+            characters += len(messages[-1].text)
+            if characters >= FULL_CHARACTERS:
+                break
+    return messages
+
+
+def is_full(messages: Sequence[Received], *, limit: int) -> bool:
+    """Return whether `take` with this limit stopped at these, so that there may be more."""
+    return len(messages) >= limit or sum(len(one.text) for one in messages) >= FULL_CHARACTERS
+
+
+def claim(
     session: Session,
+    messages: Sequence[Received],
     *,
-    flow: str,
-    key: str,
     holder: str,
     now: datetime,
     lease_seconds: float,
-    limit: int,
-    max_attempts: int,
-) -> tuple[Lease, list[InboxMessage]]:
-    """Claim a flow's messages for one key, in order of arrival."""
-    return claim(
+) -> None:
+    """Note that messages are about to be worked on, so that a crash counts against them."""
+    work.update_rows(
         session,
         InboxMessage,
-        col(InboxMessage.flow) == flow,
-        col(InboxMessage.key) == key,
-        holder=holder,
-        now=now,
-        lease_seconds=lease_seconds,
-        limit=limit,
-        max_attempts=max_attempts,
+        [message.seq for message in messages],
+        **work.claimed(
+            InboxMessage,
+            holder=holder,
+            fence=col(InboxMessage.fence) + 1,
+            until=now + timedelta(seconds=lease_seconds),
+        ),
     )
 
 
 def finish(
     session: Session,
-    messages: Iterable[InboxMessage],
-    lease: Lease,
+    messages: Iterable[Received],
     *,
     now: datetime,
     flow_run_id: str | None,
 ) -> None:
-    """Mark claimed messages as done."""
-    seqs = [message.seq for message in messages]
-    settle(
+    """Mark taken messages as done."""
+    _settle(
         session,
-        InboxMessage,
-        seqs,
-        lease,
+        messages,
         state=DeliveryState.DONE,
         done_at=now,
         error=None,
-        waiting_for=None,
         flow_run_id=flow_run_id,
     )
 
 
-def set_aside(session: Session, message: InboxMessage, lease: Lease, *, reason: str) -> None:
-    """Mark a claimed message as dead, with the reason that a person will read."""
-    settle(session, InboxMessage, [message.seq], lease, state=DeliveryState.DEAD, error=reason)
+def set_aside(session: Session, message: Received, *, reason: str) -> None:
+    """Mark a taken message as dead, with the reason that a person will read."""
+    _settle(session, [message], state=DeliveryState.DEAD, error=reason)
 
 
-def let_wait(
-    session: Session, messages: Collection[InboxMessage], lease: Lease, *, what: str, ident: str
-) -> None:
-    """Let claimed messages wait until `ident` is known; a wait is not a failed attempt.
+def let_wait(session: Session, missing: Sequence[Missing]) -> None:
+    """Let taken messages wait until what they need is known; a wait is not a failed attempt.
 
     Whoever finds that something is unknown calls `before_waiting` and looks again first.
     """
-    settle(
+    rows = [
+        {
+            "seq": one.message.seq,
+            "waiting_for": one.ident,
+            "error": f"waits for {one.what} {one.ident}",
+        }
+        for one in missing
+    ]
+    settled = update_each(
         session,
         InboxMessage,
-        [message.seq for message in messages],
-        lease,
+        rows,
+        _in_state(*_OPEN),
+        key="seq",
         state=DeliveryState.WAITING,
-        waiting_for=ident,
-        error=f"waits for {what} {ident}",
         attempts=0,
+        **_LET_GO,
+    )
+    _check_settled(settled, len(rows))
+
+
+def _settle(session: Session, messages: Iterable[Received], **values: Any) -> None:
+    seqs = [message.seq for message in messages]
+    settled = work.update_rows(session, InboxMessage, seqs, _in_state(*_OPEN), **values, **_LET_GO)
+    _check_settled(settled, len(seqs))
+
+
+def _check_settled(settled: int, asked: int) -> None:
+    if settled != asked:
+        raise LeaseLost(f"{asked - settled} of {asked} messages were settled by another")
+
+
+def _in_state(*states: DeliveryState) -> ColumnElement[bool]:
+    # In words rather than as parameters: a partial index is used for what it is sure to hold.
+    literal = [literal_column(f"'{state}'") for state in states]
+    return (
+        col(InboxMessage.state).in_(literal)
+        if len(literal) > 1
+        else (col(InboxMessage.state) == literal[0])
+    )
+
+
+def _workable(now: datetime, max_attempts: int) -> ColumnElement[bool]:
+    return and_(
+        _in_state(*_OPEN),
+        col(InboxMessage.available_at) <= now,
+        col(InboxMessage.attempts) < max_attempts,
     )
 
 
@@ -199,7 +339,7 @@ def wake(session: Session, idents: Collection[str], *, key: str | None, now: dat
         lock_until_commit(session, WAITING)
     for part in chunks(list(idents)):
         woken = (
-            col(InboxMessage.state) == DeliveryState.WAITING,
+            _in_state(DeliveryState.WAITING),
             one_of(session, col(InboxMessage.waiting_for), part),
         )
         flows |= set(
@@ -237,14 +377,12 @@ def retryable(session: Session, ids: Collection[UUID]) -> list[InboxMessage]:
     return rows
 
 
-def replace(session: Session, ident: UUID, **values: Any) -> None:
-    """Set columns of a message that a person injects again."""
-    session.execute(
-        update(InboxMessage)
-        .where(col(InboxMessage.id) == ident)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
+def replace(session: Session, rows: Sequence[dict[str, Any]], **values: Any) -> None:
+    """Set columns of messages that a person injects again: each its own, and `values` of all.
+
+    A row gives the message's id and what is new; all rows have the same names.
+    """
+    update_each(session, InboxMessage, rows, key="id", **values)
 
 
 def has_work(session: Session, *, flow: str, key: str, now: datetime, max_attempts: int) -> bool:
@@ -254,7 +392,7 @@ def has_work(session: Session, *, flow: str, key: str, now: datetime, max_attemp
         .where(
             col(InboxMessage.flow) == flow,
             col(InboxMessage.key) == key,
-            claimable(InboxMessage, now, max_attempts),
+            _workable(now, max_attempts),
         )
         .limit(1)
     )
@@ -265,7 +403,7 @@ def keys_with_work(session: Session, *, now: datetime, max_attempts: int) -> set
     """Return each (flow, key) that has something to claim."""
     statement = (
         select(col(InboxMessage.flow), col(InboxMessage.key))
-        .where(claimable(InboxMessage, now, max_attempts), col(InboxMessage.key) != "")
+        .where(_workable(now, max_attempts), col(InboxMessage.key) != "")
         .distinct()
     )
     return {(flow, key) for flow, key in session.execute(statement)}

@@ -23,13 +23,16 @@ Key: TypeAlias = tuple[Any, ...]
 class Patch:
     """A partial view of one row.
 
-    `clock` names the column that says how recent the view is; its values are then all that
-    views of this kind say, those that it lacks as None. Without one it only fills gaps.
+    `clock` names the column that says how recent the view is, a time or a count; its values are
+    then all that views of this kind say, those that it lacks as None. Without one it only fills
+    gaps.
     """
 
     model: type[SQLModel]
     values: Mapping[str, Any]
     clock: str | None = None
+    #: A view that moves nothing but its clock is not worth a write.
+    quiet: bool = False
 
 
 @dataclass
@@ -64,6 +67,7 @@ def _merge_one(session: Session, model: type[SQLModel], patches: Sequence[Patch]
     after: dict[Key, dict[str, Any]] = {}
     blank = {column.name: None for column in table.columns}
     clocks: dict[Key, set[str]] = {}
+    quiet = {patch.clock for patch in patches if patch.quiet}
     for key, patch in keyed:
         row = after.setdefault(key, dict(before.get(key, blank)))
         _apply(row, patch)
@@ -77,9 +81,11 @@ def _merge_one(session: Session, model: type[SQLModel], patches: Sequence[Patch]
             write.append(row)
         elif old != row:
             # A file that was only touched moves its clock; that is no news to a person.
-            news = any(old[name] != row[name] for name in row if name not in clocks[key])
+            different = {name for name in row if old[name] != row[name]}
+            news = different - clocks[key]
             (merged.changed if news else merged.unchanged).append(key)
-            write.append(row)
+            if different - quiet:
+                write.append(row)
         else:
             merged.unchanged.append(key)
     insert_or_replace(session, model, write, unique=names)
@@ -90,8 +96,8 @@ def _apply(row: dict[str, Any], patch: Patch) -> None:
     if patch.clock is None:
         row.update({name: value for name, value in patch.values.items() if row[name] is None})
         return
-    moment: datetime | None = patch.values[patch.clock]
-    known: datetime | None = row[patch.clock]
+    moment: datetime | int | None = patch.values[patch.clock]
+    known: Any = row[patch.clock]
     # A view that does not say when it was is older than any that does.
     if known is None or (moment is not None and moment >= known):
         row.update(patch.values)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, select, update
+from sqlalchemy import Index, select, text, update
 from sqlmodel import Field, Session, col
 
 from models.base import DeliveryState, LeasedRow, json_field, sequence_field
@@ -15,6 +15,8 @@ from models.work import Lease, settle
 #: Attempts that a row may have: it is tried until it is through, giving up would lose it.
 FOR_EVER = 1_000_000
 
+_UNFINISHED = "state <> 'done' AND state <> 'superseded'"
+
 
 class OutboxMessage(LeasedRow, table=True):
     """One thing to send: a decision for Athena, later an instruction or a message."""
@@ -23,6 +25,13 @@ class OutboxMessage(LeasedRow, table=True):
     __table_args__ = (
         Index("ix_outbox_message_work", "flow", "key", "state", "seq"),
         Index("ix_outbox_message_subject", "subject", "state"),
+        Index(
+            "ix_outbox_message_open",
+            "state",
+            "seq",
+            postgresql_where=text(_UNFINISHED),
+            sqlite_where=text(_UNFINISHED),
+        ),
     )
 
     seq: int | None = sequence_field()
@@ -135,11 +144,15 @@ def bury(session: Session, row: OutboxMessage, lease: Lease, *, reason: str) -> 
     settle(session, OutboxMessage, [row.seq], lease, state=DeliveryState.DEAD, error=reason)
 
 
-def hurry(session: Session, *, flow: str, key: str, now: datetime) -> None:
-    """Let rows that pause before their next try be tried now: what they waited for is there."""
+def hurry(session: Session, *, flow: str, key: str, now: datetime) -> int:
+    """Let rows that pause before their next try be tried now: what they waited for is there.
+
+    Returns:
+        How many rows are to be sent.
+    """
     # Not only those seen to pause: one that is just given back would be missed (PostgreSQL
     # looks again at a row that it had to wait for, but not at one that did not fit before).
-    session.execute(
+    hurried = session.execute(
         update(OutboxMessage)
         .where(
             col(OutboxMessage.flow) == flow,
@@ -149,3 +162,4 @@ def hurry(session: Session, *, flow: str, key: str, now: datetime) -> None:
         .values(available_at=now)
         .execution_options(synchronize_session=False)
     )
+    return hurried.rowcount  # pyright: ignore[reportAttributeAccessIssue]

@@ -2,10 +2,20 @@
 
 from sqlmodel import SQLModel
 
-from models import drain, inbox, outbox
-from models.cryoem import decision_tables, tables
+from models import answers, deliveries, drain, inbox, outbox
+from models.cryoem import decision_tables, processing_tables, tables, weight_tables
 
-_MODULES = (drain, inbox, outbox, decision_tables, tables)
+_MODULES = (
+    answers,
+    deliveries,
+    drain,
+    inbox,
+    outbox,
+    decision_tables,
+    processing_tables,
+    tables,
+    weight_tables,
+)
 
 
 def all_tables() -> list[type[SQLModel]]:

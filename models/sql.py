@@ -3,10 +3,27 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Table, any_, bindparam, column, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    FromClause,
+    Table,
+    TableValuedAlias,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import NullType, TypeEngine
 from sqlmodel import Session, SQLModel
+
+from models.arrays import array_literal
 
 T = TypeVar("T")
 
@@ -26,8 +43,14 @@ def table_of(model: type[SQLModel]) -> Table:
 
 
 def lock_until_commit(session: Session, name: str, *, shared: bool = False) -> None:
-    """Wait for a lock by name, held until the transaction ends; SQLite has one writer anyway."""
+    """Wait for a lock by name, held until the transaction ends.
+
+    SQLite has one writer at a time: to be that one is the lock, whatever its name.
+    """
     if session.get_bind().dialect.name == "sqlite":
+        # The transaction begins with its first statement, not before: what the caller looks
+        # at next must not be older than the lock.
+        session.connection()
         return
     take = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
     session.execute(select(take(func.hashtextextended(name, 0))))
@@ -38,7 +61,7 @@ def one_of(session: Session, attribute: Any, values: Sequence[Any]) -> ColumnEle
     if session.get_bind().dialect.name == "sqlite":
         return attribute.in_(values)
     # One array: a thousand parameters would have to be parsed and planned anew each time.
-    return attribute == any_(bindparam(None, list(values), type_=ARRAY(attribute.type)))
+    return attribute == any_(_array(values, attribute.type))
 
 
 def insert(session: Session, model: type[SQLModel]) -> postgresql.Insert | sqlite.Insert:
@@ -62,6 +85,29 @@ def insert_ignore(
     if rows:
         statement = insert(session, model).on_conflict_do_nothing(index_elements=list(unique))
         _execute(session, statement, rows)
+
+
+def insert_new(
+    session: Session, model: type[SQLModel], rows: Sequence[dict[str, Any]], *, unique: str
+) -> set[Any]:
+    """Insert the rows whose unique column is not there yet; return its values that are new.
+
+    All rows must have the same keys, and no two the same unique value.
+    """
+    if not rows:
+        return set()
+    key = table_of(model).c[unique]
+    statement = insert(session, model).on_conflict_do_nothing(index_elements=[unique])
+    if isinstance(statement, postgresql.Insert):
+        return set(_unnested(session, statement, rows, returning=key).scalars())
+    # A driver of SQLite returns nothing of many rows; but nobody else writes meanwhile.
+    known: set[Any] = set()
+    for part in chunks([row[unique] for row in rows]):
+        known |= set(session.scalars(select(key).where(key.in_(part))))
+    new = [row for row in rows if row[unique] not in known]
+    if new:
+        session.connection().execute(statement, new)
+    return {row[unique] for row in new}
 
 
 def insert_or_replace(
@@ -89,6 +135,38 @@ def insert_or_replace(
     _execute(session, statement, rows)
 
 
+def update_each(
+    session: Session,
+    model: type[SQLModel],
+    rows: Sequence[dict[str, Any]],
+    *where: ColumnElement[bool],
+    key: str,
+    **values: Any,
+) -> int:
+    """Give each row columns of its own, and `values` to all; return how many there were.
+
+    All rows must have the same names, and no two the same key. The conditions have no list of
+    parameters.
+    """
+    if not rows:
+        return 0
+    table = table_of(model)
+    names = [name for name in rows[0] if name != key]
+    if session.get_bind().dialect.name == "sqlite":
+        each = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
+        found = table.c[key] == bindparam(f"new_{key}", type_=table.c[key].type)
+        statement = update(table).where(found, *where).values({**values, **each})
+        parameters = [{f"new_{name}": value for name, value in row.items()} for row in rows]
+        return session.connection().execute(statement, parameters).rowcount
+    new = _as_rows(table, rows, [key, *names])
+    statement = (
+        update(table)
+        .where(table.c[key] == new.c[key], *where)
+        .values({**values, **{name: new.c[name] for name in names}})
+    )
+    return session.connection().execute(statement).rowcount
+
+
 def _execute(
     session: Session,
     statement: postgresql.Insert | sqlite.Insert,
@@ -97,14 +175,52 @@ def _execute(
     if isinstance(statement, sqlite.Insert):
         session.connection().execute(statement, list(rows))
         return
-    # One array a column: PostgreSQL's driver would send an executemany row by row.
-    types = {name: statement.table.c[name].type for name in rows[0]}
-    arrays = [
-        bindparam(None, [row[name] for row in rows], type_=ARRAY(kind))
-        for name, kind in types.items()
+    _unnested(session, statement, rows)
+
+
+def _unnested(
+    session: Session,
+    statement: postgresql.Insert,
+    rows: Sequence[dict[str, Any]],
+    *,
+    returning: ColumnElement[Any] | None = None,
+) -> CursorResult[Any]:
+    table = statement.table
+    fixed = _fixed(rows)
+    found = _as_rows(table, rows, [name for name in rows[0] if name not in fixed])
+    values = [
+        cast(literal(fixed[name], table.c[name].type), table.c[name].type)
+        if name in fixed
+        else found.c[name]
+        for name in rows[0]
     ]
-    columns = [column(name, kind) for name, kind in types.items()]
-    values = func.unnest(*arrays).table_valued(*columns).render_derived()
-    session.connection().execute(
-        statement.from_select(list(types), select(values), include_defaults=False)
+    full = statement.from_select(
+        list(rows[0]), select(*values).select_from(found), include_defaults=False
     )
+    return session.connection().execute(full if returning is None else full.returning(returning))
+
+
+def _as_rows(
+    table: FromClause, rows: Sequence[dict[str, Any]], names: Sequence[str]
+) -> TableValuedAlias:
+    # One array a column: PostgreSQL's driver would send an executemany row by row.
+    arrays = [_array([row[name] for row in rows], table.c[name].type) for name in names]
+    columns = [column(name, table.c[name].type) for name in names]
+    return func.unnest(*arrays).table_valued(*columns).render_derived()
+
+
+def _fixed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the columns that have one value in all rows, which is then sent once."""
+    if len(rows) == 1:
+        return {}
+    return {
+        name: value
+        for name, value in rows[0].items()
+        if all(row[name] is value or row[name] == value for row in rows)
+    }
+
+
+def _array(values: Sequence[Any], kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    # Without a type of its own the parameter is an array to the planner, and a constant: a
+    # cast of text would be worked out anew for each row that is looked at.
+    return cast(bindparam(None, array_literal(values, kind), type_=NullType()), ARRAY(kind))

@@ -62,22 +62,50 @@ def claim(
     rows = list(session.scalars(wanted))
     # One fence for the whole claim, above any that its rows have had.
     lease = Lease(holder, 1 + max((row.fence for row in rows), default=0))
-    for part in chunks([row.seq for row in rows]):
-        session.execute(
-            update(model)
-            .where(one_of(session, col(model.seq), part))
-            .values(
-                state=DeliveryState.CLAIMED,
-                attempts=col(model.attempts) + 1,
-                claimed_by=lease.holder,
-                fence=lease.fence,
-                lease_expires_at=now + timedelta(seconds=lease_seconds),
-            )
-            .execution_options(synchronize_session=False)
-        )
+    update_rows(
+        session,
+        model,
+        [row.seq for row in rows],
+        **claimed(
+            model, holder=holder, fence=lease.fence, until=now + timedelta(seconds=lease_seconds)
+        ),
+    )
     # What is handed out is what stood before the claim: callers read `attempts` as earlier ones.
     session.expunge_all()
     return lease, rows
+
+
+def claimed(
+    model: type[LeasedRow], *, holder: str, fence: ColumnElement[int] | int, until: datetime
+) -> dict[str, Any]:
+    """Return the columns of rows that are being claimed."""
+    return {
+        "state": DeliveryState.CLAIMED,
+        "attempts": col(model.attempts) + 1,
+        "claimed_by": holder,
+        "fence": fence,
+        "lease_expires_at": until,
+    }
+
+
+def update_rows(
+    session: Session,
+    model: type[LeasedRow],
+    seqs: Collection[int | None],
+    *where: ColumnElement[bool],
+    **values: Any,
+) -> int:
+    """Set columns of those of the rows that fulfil the conditions; return how many did."""
+    updated = 0
+    for part in chunks(list(seqs)):
+        result = session.execute(
+            update(model)
+            .where(one_of(session, col(model.seq), part), *where)
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )
+        updated += result.rowcount  # pyright: ignore[reportAttributeAccessIssue]
+    return updated
 
 
 def settle(
@@ -92,20 +120,17 @@ def settle(
     Raises:
         LeaseLost: One of them is not held under this lease any more; nothing may be kept.
     """
-    settled = 0
-    for part in chunks(list(seqs)):
-        result = session.execute(
-            update(model)
-            .where(
-                one_of(session, col(model.seq), part),
-                col(model.state) == DeliveryState.CLAIMED,
-                col(model.claimed_by) == lease.holder,
-                col(model.fence) == lease.fence,
-            )
-            .values(claimed_by=None, lease_expires_at=None, **values)
-            .execution_options(synchronize_session=False)
-        )
-        settled += result.rowcount  # pyright: ignore[reportAttributeAccessIssue]
+    settled = update_rows(
+        session,
+        model,
+        seqs,
+        col(model.state) == DeliveryState.CLAIMED,
+        col(model.claimed_by) == lease.holder,
+        col(model.fence) == lease.fence,
+        claimed_by=None,
+        lease_expires_at=None,
+        **values,
+    )
     if settled != len(seqs):
         raise LeaseLost(
             f"{len(seqs) - settled} of {len(seqs)} rows are no longer held by "

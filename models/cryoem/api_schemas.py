@@ -127,6 +127,9 @@ class AreaView(View):
     area_id: int | None = Field(description="Athena's id; null until given.")
     registered: bool = Field(description="Whether Athena has confirmed it.")
     predictions: list[PredictionView] = Field(description="Predictions in force, newest last.")
+    deleted_at: datetime | None = Field(
+        description="Since when it is said to exist no longer; it takes no part in decisions then."
+    )
 
 
 class SquareView(AreaView):
@@ -139,6 +142,7 @@ class SquareView(AreaView):
     stage_y: float | None = Field(description="Stage y in metres.")
     imaged_at: datetime | None = Field(description="When it was imaged.")
     holes: int = Field(description="Foil holes known on it.")
+    holes_known_at: datetime | None = Field(description="Since when all of them are known.")
 
 
 class HoleView(AreaView):
@@ -153,6 +157,18 @@ class HoleView(AreaView):
     imaged_at: datetime | None = Field(description="When it was imaged.")
 
 
+class MeasurementView(View):
+    """What was last measured of one kind."""
+
+    name: str = Field(description="As the message calls it, such as total_motion.")
+    metric: str | None = Field(description="The quality metric that it is of, if any.")
+    value: float = Field(description="In Å, or a number of particles.")
+    quality: float | None = Field(
+        description="0..1: how good beside the grid's values before it; null without a metric."
+    )
+    measured_at: datetime = Field(description="When its message came in.")
+
+
 class MicrographView(View):
     """A micrograph: an exposure of a hole."""
 
@@ -165,6 +181,8 @@ class MicrographView(View):
     pixel_size: float | None = Field(description="Metres per pixel.")
     dose: float | None = Field(description="Electrons per square metre.")
     path: str | None = Field(description="Where its manifest was read.")
+    measurements: list[MeasurementView] = Field(description="Current values, by name.")
+    deleted_at: datetime | None = Field(description="Since when it is said to exist no longer.")
 
 
 class DecisionSummary(View):
@@ -172,10 +190,12 @@ class DecisionSummary(View):
 
     id: UUID = Field(description="Our id and Athena's.")
     grid_uuid: UUID = Field(description="The grid that it concerns.")
-    area_uuid: UUID = Field(description="The square that it is about.")
+    area_uuid: UUID = Field(description="The square that it is about; of squares, the atlas.")
     square_id: int | None = Field(description="EPU's id of that square.")
     decision_type: str = Field(description="Athena's decision type.")
-    value: str = Field(description="true or false; of holes, how many of how many are selected.")
+    value: str = Field(
+        description="true or false; of holes, how many of how many are selected; or an order."
+    )
     details: str = Field(description="Why, in words.")
     decided_by: str = Field(description="What decided.")
     plugin_type: str = Field(description="Athena's plugin type.")
@@ -190,7 +210,6 @@ class DecisionSummary(View):
 class BasisView(View):
     """A prediction that a decision rests on, and the message that brought it."""
 
-    prediction_id: UUID = Field(description="Our id of the prediction.")
     target_uuid: UUID = Field(description="The square or hole.")
     target_id: int | None = Field(description="EPU's id of the square or hole.")
     model: str = Field(description="The model that predicted.")
@@ -222,10 +241,26 @@ class AthenaDecisionView(View):
     value: str | None = Field(description="decisionValue; null until all its areas are registered.")
 
 
+class OrderedView(View):
+    """A square or hole in an order of collection, and why it has this place."""
+
+    position: int = Field(description="From 1 on.")
+    target_uuid: UUID = Field(description="The square or hole.")
+    target_id: int | None = Field(description="EPU's id of the square or hole.")
+    expected: float = Field(
+        description="Probability that a micrograph of the hole, or of the square's first, is good."
+    )
+    uncertainty: float = Field(description="Standard deviation of that; 0 where none is known.")
+    cost: float = Field(description="Minutes that the move to it and its image are taken to cost.")
+
+
 class DecisionDetail(DecisionSummary):
     """A decision with its trail: predictions, decision, outbox, Athena."""
 
-    outcome: dict[UUID, bool] = Field(description="Selected or not, by square or hole.")
+    outcome: dict[UUID, bool] = Field(
+        description="Selected or not, by square or hole; of an order, empty."
+    )
+    order: list[OrderedView] = Field(description="Of an order, the next squares or holes.")
     flow_run_id: str | None = Field(description="The Prefect flow run that made it.")
     predictions: list[BasisView] = Field(description="What it rests on, oldest first.")
     outbox: OutboxView | None = Field(description="Its way out.")

@@ -10,11 +10,16 @@ from sqlalchemy import delete, func, select, update
 from sqlmodel import Session, col
 
 from core.errors import UnknownParent
+from domains.cryoem.ids import atlas_uuid
 from domains.cryoem.policy import area_ids
+from models.athena import AreaType
 from models.cryoem.decision_tables import AthenaArea, AthenaSession, Level
 from models.cryoem.entities import areas_of
 from models.cryoem.tables import Acquisition, Grid, Hole, Square
-from models.sql import chunks, insert_ignore, lock_until_commit
+from models.sql import chunks, insert_ignore, lock_until_commit, one_of
+
+#: Of Athena's area ids, which are 32 bits.
+_LARGEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,18 @@ def save_session(session: Session, row: AthenaSession) -> None:
     insert_ignore(session, AthenaSession, [values], unique=["grid_uuid"])
 
 
-def set_run(session: Session, grid: UUID, **values: Any) -> None:
-    """Store the acquisition run's number, start, stop and reason."""
+def set_run(session: Session, grid: UUID, *, known: int | None, **values: Any) -> None:
+    """Store the acquisition run's number, start, stop and reason.
+
+    `known` is the number that the caller found: when the session has got another run since,
+    nothing is changed.
+    """
     session.execute(
         update(AthenaSession)
-        .where(col(AthenaSession.grid_uuid) == grid)
+        .where(
+            col(AthenaSession.grid_uuid) == grid,
+            col(AthenaSession.run_number).is_not_distinct_from(known),
+        )
         .values(**values)
         .execution_options(synchronize_session=False)
     )
@@ -101,6 +113,24 @@ def allocate_areas(session: Session, grid: UUID) -> int:
     ]
     insert_ignore(session, AthenaArea, rows, unique=["area_uuid"])
     return len(squares) + len(holes)
+
+
+def allocate_atlas(session: Session, grid: UUID) -> bool:
+    """Give an area id to the grid's atlas, of which orders of squares are; False if it has one.
+
+    Its id is the largest that is free: the small ones may be EPU's ids of squares and holes.
+    """
+    atlas = atlas_uuid(grid)
+    if session.get(AthenaArea, atlas) is not None:
+        return False
+    lock_until_commit(session, areas_of(grid))
+    taken = set(
+        session.scalars(select(col(AthenaArea.area_id)).where(col(AthenaArea.grid_uuid) == grid))
+    )
+    ident = next(ident for ident in range(_LARGEST_ID, 0, -1) if ident not in taken)
+    row = {**_row(grid, atlas, ident, Level.SQUARE, None), "area_type": AreaType.ATLAS}
+    insert_ignore(session, AthenaArea, [row], unique=["area_uuid"])
+    return True
 
 
 def has_unallocated_areas(session: Session, grid: UUID) -> bool:
@@ -190,8 +220,19 @@ def grids_to_register(session: Session, *, silent_since: datetime) -> list[UUID]
 
 
 def grids_with_unregistered_areas(session: Session) -> set[UUID]:
-    """Return registered grids that have squares or holes Athena does not know."""
-    found: set[UUID] = set()
+    """Return registered grids that have an atlas, squares or holes Athena does not know."""
+    atlases = select(col(AthenaArea.grid_uuid)).join(
+        AthenaSession, col(AthenaSession.grid_uuid) == col(AthenaArea.grid_uuid)
+    )
+    found = set(
+        session.scalars(
+            atlases.where(
+                col(AthenaArea.registered_at).is_(None),
+                col(AthenaArea.area_type) == AreaType.ATLAS,
+                col(AthenaSession.run_stopped_at).is_(None),
+            )
+        )
+    )
     for entity in (Square, Hole):
         statement = (
             select(col(entity.grid_uuid))
@@ -210,6 +251,17 @@ def grids_with_unregistered_areas(session: Session) -> set[UUID]:
 def registered_grids(session: Session) -> set[UUID]:
     """Return the grids that have an Athena session."""
     return set(session.scalars(select(col(AthenaSession.grid_uuid))))
+
+
+def registered_among(session: Session, grids: Collection[UUID]) -> set[UUID]:
+    """Return those of the grids that have an Athena session."""
+    found: set[UUID] = set()
+    for part in chunks(list(grids)):
+        statement = select(col(AthenaSession.grid_uuid)).where(
+            one_of(session, col(AthenaSession.grid_uuid), part)
+        )
+        found |= set(session.scalars(statement))
+    return found
 
 
 def grids_to_close(session: Session, *, silent_since: datetime) -> list[UUID]:

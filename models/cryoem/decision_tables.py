@@ -10,6 +10,9 @@ from sqlmodel import Field, SQLModel
 
 from models.base import json_field
 
+#: The database does not count it up.
+_GIVEN = {"autoincrement": False}
+
 
 class Level(StrEnum):
     """What a prediction is about."""
@@ -41,21 +44,23 @@ class QualityMetric(SQLModel, table=True):
 
 
 class Prediction(SQLModel, table=True):
-    """History: each value that a model predicted for a square or hole."""
+    """History: each value that a model predicted for a square or hole.
 
-    __table_args__ = (Index("ix_prediction_target", "target_uuid", "predicted_at"),)
+    Written by the thousand a second, so it has no key but the order of arrival, and no
+    foreign keys: what it names is looked up in the same transaction.
+    """
 
-    #: UUIDv5 of the message and the target: a message handled twice is one prediction.
-    id: UUID = Field(primary_key=True)
-    grid_uuid: UUID = Field(foreign_key="grid.uuid", index=True)
-    level: str
-    target_uuid: UUID
-    model_name: str = Field(foreign_key="prediction_model.name")
-    metric_name: str | None = Field(default=None, foreign_key="quality_metric.name")
-    value: float
+    __table_args__ = (Index("ix_prediction_target", "target_uuid", "message_seq"),)
+
     #: The inbox message that brought it.
-    message_uuid: UUID = Field(index=True)
-    message_seq: int = Field(sa_type=BigInteger)
+    message_seq: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs=_GIVEN)
+    target_uuid: UUID = Field(primary_key=True)
+    grid_uuid: UUID
+    level: str
+    model_name: str
+    metric_name: str | None = None
+    value: float
+    message_uuid: UUID
     #: When that message came in.
     predicted_at: datetime
 
@@ -64,17 +69,20 @@ class CurrentPrediction(SQLModel, table=True):
     """The latest value per square or hole, model and metric."""
 
     __tablename__ = "current_prediction"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (Index("ix_current_prediction_grid", "grid_uuid", "level"),)
+    # Whether a model predicts for a metric on a grid is told by one look into the index.
+    __table_args__ = (
+        Index("ix_current_prediction_grid", "grid_uuid", "level", "model_name", "metric_name"),
+    )
 
     target_uuid: UUID = Field(primary_key=True)
-    model_name: str = Field(primary_key=True, foreign_key="prediction_model.name")
+    model_name: str = Field(primary_key=True)
     #: Empty for a prediction over all metrics: a key may hold no NULL.
     metric_name: str = Field(primary_key=True, default="")
-    grid_uuid: UUID = Field(foreign_key="grid.uuid")
+    grid_uuid: UUID
     level: str
     value: float
-    prediction_id: UUID
     message_seq: int = Field(sa_type=BigInteger)
+    message_uuid: UUID
     predicted_at: datetime
 
 
@@ -89,20 +97,13 @@ class Decision(SQLModel, table=True):
     decision_type: str
     #: What was decided, in our terms: {"selected": bool} or {"holes": {hole uuid: bool}}.
     outcome: dict[str, Any] = json_field()
+    #: What it rests on: uuid of the square or hole → `seq` of the message that predicted it.
+    basis: dict[str, int] = json_field()
     plugin_type: str
     decided_by: str
     details: str
     made_at: datetime = Field(index=True)
     flow_run_id: str | None = None
-
-
-class DecisionBasis(SQLModel, table=True):
-    """Which predictions a decision rests on."""
-
-    __tablename__ = "decision_basis"  # pyright: ignore[reportAssignmentType]
-
-    decision_id: UUID = Field(foreign_key="decision.id", primary_key=True)
-    prediction_id: UUID = Field(foreign_key="prediction.id", primary_key=True, index=True)
 
 
 class AthenaSession(SQLModel, table=True):

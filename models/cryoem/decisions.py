@@ -4,37 +4,35 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, select, update
 from sqlmodel import Session, col
 
 from domains.cryoem.policy import (
-    Candidate,
     Policy,
-    Predicted,
     Selection,
     is_complete,
     select_holes,
     select_square,
 )
 from models import outbox
+from models.cryoem.candidates import Brought, candidates_on, squares_in_force
 from models.cryoem.decision_tables import (
     AthenaArea,
-    CurrentPrediction,
     Decision,
-    DecisionBasis,
     Level,
-    Prediction,
 )
-from models.cryoem.tables import Hole, Square
+from models.cryoem.tables import Square
 from models.outbox import OutboxMessage
-from models.sql import chunks, insert_ignore
+from models.sql import chunks, insert_ignore, lock_until_commit, one_of
 
 #: The deployment that sends decisions.
 SUBMIT = "submit-decisions"
 KIND = "athena.decision"
+#: The type of decisions on the order of collection (`models.cryoem.orders`).
+ORDER: Final = "acquisitionOrder"
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,17 @@ def decide(
     have been silent for `settle_seconds` (call again with no squares to look after those).
     Each decision is one of its square's own grid; `grid` says whose silent squares to look after.
     """
+    one_at_a_time(session, grid)
+    brought: Brought = {}
     made = [
         select_square(owner, predicted, policy)
-        for owner, predicted in _squares_in_force(session, squares)
+        for owner, predicted in squares_in_force(session, squares, brought)
     ]
     overdue = _overdue(session, grid, now - timedelta(seconds=settle_seconds))
     overdue -= set(squares_of_holes)
-    candidates = _candidates(session, [*squares_of_holes, *overdue])
-    decided: list[UUID] = []
+    candidates = candidates_on(session, [*squares_of_holes, *overdue], brought)
+    # What was deleted meanwhile has no candidates, and nothing to wait for either.
+    decided = list({*squares_of_holes, *overdue} - {square for _, square in candidates})
     for (owner, square), holes in candidates.items():
         if square not in overdue and not is_complete(holes):
             continue
@@ -83,10 +84,26 @@ def decide(
         selection = select_holes(owner, square, holes, policy)
         if selection is not None:
             made.append(selection)
-    _set_undecided(session, set(squares_of_holes) - set(decided), now)
-    _set_undecided(session, decided, None)
-    _store(session, made, policy, now=now, flow_run_id=flow_run_id)
+    postpone(session, set(squares_of_holes) - set(decided), now)
+    postpone(session, decided, None)
+    store(session, made, brought, policy, now=now, flow_run_id=flow_run_id)
     return made
+
+
+def one_at_a_time(session: Session, grid: UUID) -> None:
+    """Keep another from deciding on older predictions what we have just decided on newer ones."""
+    lock_until_commit(session, f"decisions of {grid}")
+
+
+def postpone(session: Session, squares: Iterable[UUID], since: datetime | None) -> None:
+    """Note since when squares have hole predictions that are not decided on; None: no more."""
+    for part in chunks(list(squares)):
+        session.execute(
+            update(Square)
+            .where(one_of(session, col(Square.uuid), part))
+            .values(undecided_since=since)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def has_undecided(session: Session, grid: UUID) -> bool:
@@ -124,7 +141,8 @@ def as_sent(session: Session, rows: Sequence[OutboxMessage]) -> dict[UUID, Unsen
     """Return what to tell Athena, by decision id; without those whose holes it does not know.
 
     For `foilHoleSelection` the area is the square and the value a JSON list over its holes
-    (source: the Athena contract).
+    (source: the Athena contract); for `acquisitionOrder` such a list in order of collection,
+    whose results are places counted from 1 (decision 0013).
     """
     decisions: list[Decision] = []
     for part in chunks([row.id for row in rows]):
@@ -155,6 +173,11 @@ def as_sent(session: Session, rows: Sequence[OutboxMessage]) -> dict[UUID, Unsen
 
 
 def _value(decision: Decision, areas: Mapping[UUID, int]) -> str:
+    if decision.decision_type == ORDER:
+        ranked = sorted(decision.outcome.items(), key=lambda item: item[1]["position"])
+        return json.dumps(
+            [{"areaId": areas[UUID(area)], "result": str(of["position"])} for area, of in ranked]
+        )
     if decision.level == Level.SQUARE:
         return _word(decision.outcome[str(decision.area_uuid)])
     holes = sorted((areas[UUID(hole)], chosen) for hole, chosen in decision.outcome.items())
@@ -163,51 +186,6 @@ def _value(decision: Decision, areas: Mapping[UUID, int]) -> str:
 
 def _word(chosen: bool) -> str:
     return "true" if chosen else "false"
-
-
-def _squares_in_force(session: Session, squares: Collection[UUID]) -> list[tuple[UUID, Predicted]]:
-    """Return the grid and the latest prediction of each square."""
-    latest: dict[UUID, tuple[UUID, Predicted]] = {}
-    for part in chunks(list(squares)):
-        statement = (
-            select(CurrentPrediction)
-            .where(
-                col(CurrentPrediction.target_uuid).in_(part),
-                col(CurrentPrediction.level) == Level.SQUARE,
-            )
-            .order_by(col(CurrentPrediction.message_seq))
-        )
-        # In order of arrival, so that the latest of several models stays.
-        for row in session.scalars(statement):
-            predicted = Predicted(row.target_uuid, row.value, row.model_name, row.prediction_id)
-            latest[row.target_uuid] = (row.grid_uuid, predicted)
-    return list(latest.values())
-
-
-def _candidates(
-    session: Session, squares: Sequence[UUID]
-) -> dict[tuple[UUID, UUID], list[Candidate]]:
-    """Return, by grid and square, the holes with the latest prediction of each."""
-    found: dict[tuple[UUID, UUID], dict[UUID, Candidate]] = {}
-    for part in chunks(squares):
-        statement = (
-            select(
-                col(Hole.grid_uuid),
-                col(Hole.square_uuid),
-                col(Hole.uuid),
-                col(Hole.is_near_grid_bar),
-                col(CurrentPrediction.value),
-                col(CurrentPrediction.model_name),
-                col(CurrentPrediction.prediction_id),
-            )
-            .outerjoin(CurrentPrediction, col(CurrentPrediction.target_uuid) == col(Hole.uuid))
-            .where(col(Hole.square_uuid).in_(part))
-            .order_by(col(Hole.hole_id), col(CurrentPrediction.message_seq))
-        )
-        for grid, square, hole, near_bar, value, model, prediction in session.execute(statement):
-            predicted = None if prediction is None else Predicted(hole, value, model, prediction)
-            found.setdefault((grid, square), {})[hole] = Candidate(hole, bool(near_bar), predicted)
-    return {square: list(holes.values()) for square, holes in found.items()}
 
 
 def _overdue(session: Session, grid: UUID, before: datetime) -> set[UUID]:
@@ -220,24 +198,16 @@ def _overdue(session: Session, grid: UUID, before: datetime) -> set[UUID]:
     )
 
 
-def _set_undecided(session: Session, squares: Iterable[UUID], since: datetime | None) -> None:
-    for part in chunks(list(squares)):
-        session.execute(
-            update(Square)
-            .where(col(Square.uuid).in_(part))
-            .values(undecided_since=since)
-            .execution_options(synchronize_session=False)
-        )
-
-
-def _store(
+def store(
     session: Session,
     made: Sequence[Selection],
+    brought: Brought,
     policy: Policy,
     *,
     now: datetime,
     flow_run_id: str | None,
 ) -> None:
+    """Write decisions with their outbox rows; they replace unsent older ones on the same areas."""
     if not made:
         return
     decisions = [
@@ -248,6 +218,7 @@ def _store(
             "level": Level.SQUARE if one.decision_type == "gridSquareSelection" else Level.HOLE,
             "decision_type": one.decision_type,
             "outcome": {str(area): chosen for area, chosen in one.selected.items()},
+            "basis": {str(area): brought[message].seq for area, message in one.basis.items()},
             "plugin_type": policy.plugin_type,
             "decided_by": policy.decided_by,
             "details": one.details,
@@ -257,9 +228,6 @@ def _store(
         for one in made
     ]
     insert_ignore(session, Decision, decisions, unique=["id"])
-    basis = [{"decision_id": one.id, "prediction_id": p} for one in made for p in one.basis]
-    insert_ignore(session, DecisionBasis, basis, unique=["decision_id", "prediction_id"])
-    causes = _causes(session, [one.id for one in made])
     rows = [
         {
             "id": one.id,
@@ -269,23 +237,9 @@ def _store(
             "key": str(one.grid),
             "subject": f"{one.decision_type}/{one.area}",
             "payload": {"decision_id": str(one.id)},
-            "caused_at": causes.get(one.id),
+            "caused_at": max(brought[message].at for message in one.basis.values()),
         }
         for one in made
     ]
     outbox.supersede(session, [row["subject"] for row in rows], keep=[one.id for one in made])
     outbox.put(session, rows, now=now)
-
-
-def _causes(session: Session, decisions: Sequence[UUID]) -> dict[UUID, datetime]:
-    """Return when the latest message that each decision rests on came in."""
-    causes: dict[UUID, datetime] = {}
-    for part in chunks(decisions):
-        statement = (
-            select(col(DecisionBasis.decision_id), func.max(col(Prediction.predicted_at)))
-            .join(Prediction, col(Prediction.id) == col(DecisionBasis.prediction_id))
-            .where(col(DecisionBasis.decision_id).in_(part))
-            .group_by(col(DecisionBasis.decision_id))
-        )
-        causes |= {decision: moment for decision, moment in session.execute(statement)}  # noqa: C416 (as above)
-    return causes

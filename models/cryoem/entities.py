@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -42,6 +43,9 @@ ENTITY_NAMES: Mapping[type[SQLModel], str] = {
     Micrograph: "micrographs",
 }
 
+#: What has a life of its own: it may be said to be deleted.
+_LIVING = frozenset(ENTITY_NAMES) - {TileSquare}
+
 
 @dataclass(frozen=True)
 class Count:
@@ -60,6 +64,8 @@ class Applied:
     #: Squares and holes that were not known before: whatever waits for them may go on.
     new_areas: tuple[UUID, ...] = ()
     new_grids: tuple[UUID, ...] = field(default=())
+    #: Acquisitions, atlases, tiles and micrographs that were not known before.
+    new_others: tuple[UUID, ...] = ()
 
 
 def areas_of(grid: UUID) -> str:
@@ -67,8 +73,18 @@ def areas_of(grid: UUID) -> str:
     return f"areas of {grid}"
 
 
-def apply_epu(session: Session, messages: Sequence[EpuMessage], *, now: datetime) -> Applied:
+def life(model: type[SQLModel], uuid: UUID, seq: int, deleted_at: datetime | None) -> Patch:
+    """Return the patch by which the message `seq` says whether an entity exists."""
+    values = {"uuid": uuid, "life_seq": seq, "deleted_at": deleted_at}
+    return Patch(model, values, clock="life_seq", quiet=True)
+
+
+def apply_epu(
+    session: Session, messages: Sequence[EpuMessage], *, now: datetime, seqs: Sequence[int] = ()
+) -> Applied:
     """Upsert everything that the messages say, in one read and one write per table.
+
+    `seqs` tells when each message came in: what it shows was not deleted before then.
 
     Raises:
         UnknownParent: A message is about a grid or hole that is not known yet.
@@ -83,10 +99,15 @@ def apply_epu(session: Session, messages: Sequence[EpuMessage], *, now: datetime
         raise UnknownParent("grid", str(grid))
     orphans = _holes_without_square(session, messages)
     patches: list[Patch] = []
-    for message in messages:
-        patches += patches_of(message, orphans)
+    shown: dict[tuple[type[SQLModel], UUID], int] = {}
+    for message, seq in zip_longest(messages, seqs):
+        said = list(patches_of(message, orphans))
+        patches += said
+        if seq is not None:
+            shown |= {(one.model, one.values["uuid"]): seq for one in said if one.model in _LIVING}
         if isinstance(message, EpuSessionMessage):
             acquisitions[message.grid_uuid] = ids.acquisition_uuid(message.manifest)
+    patches += [life(model, uuid, seq, None) for (model, uuid), seq in shown.items()]
     # Images say which instrument took them; that belongs to their acquisition.
     for message in messages:
         if isinstance(message, EpuImageMessage) and message.grid_uuid in acquisitions:
@@ -109,7 +130,12 @@ def _applied(done: Mapping[type[SQLModel], Merged]) -> Applied:
     }
     areas = [key[0] for model in (Square, Hole) for key in done.get(model, Merged()).new]
     grids = [key[0] for key in done.get(Grid, Merged()).new]
-    return Applied(counts, tuple(areas), tuple(grids))
+    others = [
+        key[0]
+        for model in (Acquisition, Atlas, AtlasTile, Micrograph)
+        for key in done.get(model, Merged()).new
+    ]
+    return Applied(counts, tuple(areas), tuple(grids), tuple(others))
 
 
 def _acquisitions(session: Session, grids: set[UUID]) -> dict[UUID, UUID]:

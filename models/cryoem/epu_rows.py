@@ -96,6 +96,7 @@ def _session_patches(message: EpuSessionMessage) -> Iterator[Patch]:
             "grid_type": manifest.grid_type,
             "autoloader_slot": manifest.autoloader_slot,
             "atlas_path": manifest.atlas_path,
+            "squares_listed": len(manifest.squares),
             "observed_at": message.observed_at,
         },
         clock="observed_at",

@@ -1,28 +1,60 @@
 """Turn messages from outside into inbox rows: which flow, which grid, or why not."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from sqlmodel import Session
 
+from models import inbox
 from models.base import DeliveryState
+from models.cryoem.lookup import WORDS, grids_of
 from models.cryoem.messages import (
+    AcquisitionEvent,
     AnyMessage,
+    Entity,
     EpuFailureMessage,
+    GridEvent,
+    GroupCreate,
+    GroupPrediction,
     HolePrediction,
+    InstructionEvent,
+    Measurement,
+    MetricRegistered,
+    ModelParameter,
     MultiHolePrediction,
+    Reference,
+    RefreshPredictions,
     SquarePrediction,
 )
-from models.cryoem.predictions import grids_of, targets_of
 from models.inbox import NewMessage
+from models.json_text import JsonText
 
 DOMAIN = "cryoem"
 #: The deployments that work on the inbox.
 AREAS = "register-areas"
 PREDICTIONS = "ingest-predictions"
+MEASUREMENTS = "ingest-measurements"
+SCORES = "refresh-scores"
 
-_PREDICTIONS = (SquarePrediction, HolePrediction, MultiHolePrediction)
+#: Class of message → the deployment that works on it; those not named tell of entities.
+_FLOWS: Final[Mapping[type, str]] = {
+    **dict.fromkeys(
+        (
+            SquarePrediction,
+            HolePrediction,
+            MultiHolePrediction,
+            GroupCreate,
+            GroupPrediction,
+            ModelParameter,
+        ),
+        PREDICTIONS,
+    ),
+    **dict.fromkeys(get_args(Measurement), MEASUREMENTS),
+    RefreshPredictions: SCORES,
+}
+#: What we publish ourselves: on a queue that we share, it may be our own that comes back.
+_INFORMATION = (MetricRegistered, InstructionEvent)
 
 
 def prepare(
@@ -33,8 +65,7 @@ def prepare(
     message_ids: Sequence[str | None],
 ) -> list[NewMessage]:
     """Return the rows to store for valid messages; one query per kind of target."""
-    unkeyed = [m for m in messages if isinstance(m, _PREDICTIONS) and m.grid_uuid is None]
-    grids = grids_of(session, unkeyed) if unkeyed else {}
+    grids = _find_grids(session, messages)
     return [
         _prepared(message, source, message_id, grids)
         for message, message_id in zip(messages, message_ids, strict=True)
@@ -61,7 +92,7 @@ def dead(
 def _prepared(
     message: AnyMessage, source: str, message_id: str | None, grids: dict[UUID, UUID]
 ) -> NewMessage:
-    payload = message.model_dump(mode="json", exclude_none=True, exclude={"message_id"})
+    payload = JsonText(message.model_dump_json(exclude_none=True, exclude={"message_id"}))
     common = {
         "source": source,
         "domain": DOMAIN,
@@ -69,29 +100,77 @@ def _prepared(
         "payload": payload,
         "message_id": message_id,
     }
+    grid = _grid_named_by(message)
+    flow = _FLOWS.get(type(message), AREAS)
     if isinstance(message, EpuFailureMessage):
         # Nothing to work on: it is stored so that a person sees it.
         return NewMessage(
             **common,
-            flow=AREAS,
-            key=str(message.grid_uuid or ""),
+            flow=flow,
+            key=str(grid or ""),
             state=DeliveryState.DEAD,
             error=f"{message.path}: {message.reason}",
         )
-    if not isinstance(message, _PREDICTIONS):
-        return NewMessage(**common, flow=AREAS, key=str(message.grid_uuid))
-    if message.grid_uuid is not None:
-        return NewMessage(**common, flow=PREDICTIONS, key=str(message.grid_uuid))
-    targets = targets_of(message)
-    known = next((grids[target] for target in targets if target in grids), None)
-    if known is not None:
-        return NewMessage(**common, flow=PREDICTIONS, key=str(known))
-    what = "square" if isinstance(message, SquarePrediction) else "hole"
-    return NewMessage(
-        **common,
-        flow=PREDICTIONS,
-        key="",
-        state=DeliveryState.WAITING,
-        waiting_for=str(targets[0]),
-        error=f"waits for {what} {targets[0]}",
-    )
+    if isinstance(message, _INFORMATION):
+        return NewMessage(**common, flow=flow, key=str(grid or ""), state=DeliveryState.DONE)
+    if grid is None:
+        references = _references(message)
+        grid = next((grids[one.uuid] for one in references if one.uuid in grids), None)
+        if grid is None:
+            first = references[0]
+            return NewMessage(
+                **common,
+                flow=flow,
+                key="",
+                state=DeliveryState.WAITING,
+                waiting_for=str(first.uuid),
+                error=f"waits for {WORDS[first.entity]} {first.uuid}",
+            )
+    return NewMessage(**common, flow=flow, key=str(grid))
+
+
+def _grid_named_by(message: AnyMessage) -> UUID | None:
+    if isinstance(message, AcquisitionEvent | GridEvent):
+        return message.grid()
+    return getattr(message, "grid_uuid", None)
+
+
+def _references(message: Any) -> Sequence[Reference]:
+    """Return what may tell the grid of a message that does not name it."""
+    match message:
+        case HolePrediction():
+            return (Reference(Entity.HOLE, message.target()),)
+        case SquarePrediction():
+            return (Reference(Entity.SQUARE, message.target()),)
+        case MultiHolePrediction():
+            return [Reference(Entity.HOLE, hole) for hole in message.targets()]
+        case _:
+            return message.references()
+
+
+def _find_grids(session: Session, messages: Iterable[AnyMessage]) -> dict[UUID, UUID]:
+    """Return the grids of what is named by messages which do not name their grid.
+
+    The first thing that a message names tells its grid; only where that is not known do the
+    others matter.
+    """
+    unkeyed = [
+        _references(message)
+        for message in messages
+        if _grid_named_by(message) is None
+        and not isinstance(message, (*_INFORMATION, EpuFailureMessage))
+    ]
+    found = grids_of(session, _by_kind(references[:1] for references in unkeyed))
+    unknown = [references for references in unkeyed if references[0].uuid not in found]
+    if unknown:
+        inbox.before_waiting(session)
+        found |= grids_of(session, _by_kind(unknown))
+    return found
+
+
+def _by_kind(named: Iterable[Sequence[Reference]]) -> dict[Entity, set[UUID]]:
+    wanted: dict[Entity, set[UUID]] = {}
+    for references in named:
+        for entity, uuid in references:
+            wanted.setdefault(entity, set()).add(uuid)
+    return wanted

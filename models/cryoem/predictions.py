@@ -1,14 +1,14 @@
 """Record predictions: the history of all, and the current one per target, model and metric."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from core.ids import derived
 from models import inbox
 from models.cryoem.decision_tables import (
     CurrentPrediction,
@@ -17,69 +17,72 @@ from models.cryoem.decision_tables import (
     PredictionModel,
     QualityMetric,
 )
-from models.cryoem.messages import HolePrediction, MultiHolePrediction, SquarePrediction
+from models.cryoem.messages import MultiHolePrediction, SquarePrediction
 from models.cryoem.messages import Prediction as PredictionMessage
 from models.cryoem.tables import Hole, Square
-from models.inbox import InboxMessage
+from models.inbox import Missing, Received
 from models.sql import chunks, insert_ignore, insert_or_replace, one_of
 
-Item = tuple[InboxMessage, PredictionMessage]
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A message that must wait, and for what."""
-
-    message: InboxMessage
-    what: str
-    ident: str
+Item = tuple[Received, PredictionMessage]
+#: A message, what it predicts, and for which squares or holes.
+_Named = tuple[Received, PredictionMessage, tuple[UUID, ...]]
 
 
 @dataclass
 class Recorded:
     """What a batch of predictions did."""
 
-    done: list[InboxMessage] = field(default_factory=list)
+    done: list[Received] = field(default_factory=list)
     waiting: list[Missing] = field(default_factory=list)
     #: Squares with a new prediction of their own.
     squares: set[UUID] = field(default_factory=set)
     #: Squares with a new prediction for one of their holes.
     squares_of_holes: set[UUID] = field(default_factory=set)
+    #: Grids with a new prediction.
+    grids: set[UUID] = field(default_factory=set)
     values: int = 0
 
 
-@dataclass(frozen=True)
-class _Target:
-    grid: UUID
-    square: UUID
+#: Square or hole → its grid and its square.
+Owners = dict[UUID, tuple[UUID, UUID]]
 
 
-def record(session: Session, items: Sequence[Item]) -> Recorded:
+def record(session: Session, items: Sequence[Item], *, owners: Owners | None = None) -> Recorded:
     """Store the predictions of a batch of messages.
 
     A message whose square, hole or metric is not known yet is left out and listed in
     `waiting`. Repeating a batch changes nothing.
+
+    Args:
+        session: The transaction.
+        items: The messages, and what they say.
+        owners: What was found for earlier batches; what is found now is added. A hole never
+            moves to another square.
     """
     recorded = Recorded()
-    targets = _known_targets(session, items)
+    named = [(message, one, targets_of(one)) for message, one in items]
+    owners = {} if owners is None else owners
+    owners |= _owners(session, named, owners)
     metrics = set(session.scalars(select(col(QualityMetric.name))))
-    if any(_missing(message, prediction, targets, metrics) for message, prediction in items):
+    if any(_missing(one, owners, metrics) for one in named):
         inbox.before_waiting(session)
-        targets |= _known_targets(session, items)
+        owners |= _owners(session, named, owners)
         metrics |= set(session.scalars(select(col(QualityMetric.name))))
     rows: list[dict[str, Any]] = []
-    for message, prediction in items:
-        missing = _missing(message, prediction, targets, metrics)
+    for one in named:
+        missing = _missing(one, owners, metrics)
         if missing is not None:
             recorded.waiting.append(missing)
             continue
+        message, prediction, targets = one
         recorded.done.append(message)
-        level = Level.SQUARE if isinstance(prediction, SquarePrediction) else Level.HOLE
-        for target in targets_of(prediction):
-            owner = targets[target]
-            rows.append(_row(message, prediction, level, target, owner))
-            touched = recorded.squares if level == Level.SQUARE else recorded.squares_of_holes
-            touched.add(owner.square)
+        of_square = isinstance(prediction, SquarePrediction)
+        rows += _rows(
+            message, prediction, Level.SQUARE if of_square else Level.HOLE, targets, owners
+        )
+        touched = recorded.squares if of_square else recorded.squares_of_holes
+        touched.update(owners[target][1] for target in targets)
+        recorded.grids.update(owners[target][0] for target in targets)
     recorded.values = len(rows)
     _write(session, rows)
     return recorded
@@ -92,80 +95,63 @@ def targets_of(prediction: PredictionMessage) -> tuple[UUID, ...]:
     return (prediction.target(),)
 
 
-def grids_of(session: Session, predictions: Iterable[PredictionMessage]) -> dict[UUID, UUID]:
-    """Return target uuid → grid uuid, of those targets that are known."""
+def _owners(session: Session, named: Sequence[_Named], known: Owners) -> Owners:
     squares: set[UUID] = set()
     holes: set[UUID] = set()
-    for prediction in predictions:
-        (squares if isinstance(prediction, SquarePrediction) else holes).update(
-            targets_of(prediction)
-        )
-    known = dict(_targets(session, list(squares), list(holes)))
-    if len(known) < len(squares | holes):
-        inbox.before_waiting(session)
-        known |= _targets(session, list(squares - set(known)), list(holes - set(known)))
-    return {target: found.grid for target, found in known.items()}
-
-
-def _known_targets(session: Session, items: Sequence[Item]) -> dict[UUID, _Target]:
-    squares = {p.target() for _, p in items if isinstance(p, SquarePrediction)}
-    holes: set[UUID] = set()
-    for _, prediction in items:
-        if isinstance(prediction, HolePrediction | MultiHolePrediction):
-            holes.update(targets_of(prediction))
-    return dict(_targets(session, list(squares), list(holes)))
-
-
-def _targets(
-    session: Session, squares: Sequence[UUID], holes: Sequence[UUID]
-) -> Iterator[tuple[UUID, _Target]]:
-    for part in chunks(squares):
-        found = select(col(Square.uuid), col(Square.grid_uuid)).where(
+    for _, prediction, targets in named:
+        unknown = (target for target in targets if target not in known)
+        (squares if isinstance(prediction, SquarePrediction) else holes).update(unknown)
+    found: Owners = {}
+    for part in chunks(list(squares)):
+        statement = select(col(Square.uuid), col(Square.grid_uuid)).where(
             one_of(session, col(Square.uuid), part)
         )
-        for square, grid in session.execute(found):
-            yield square, _Target(grid, square)
-    for part in chunks(holes):
-        found_holes = select(col(Hole.uuid), col(Hole.grid_uuid), col(Hole.square_uuid)).where(
+        found.update((square, (grid, square)) for square, grid in session.execute(statement))
+    for part in chunks(list(holes)):
+        of_holes = select(col(Hole.uuid), col(Hole.grid_uuid), col(Hole.square_uuid)).where(
             one_of(session, col(Hole.uuid), part)
         )
-        for hole, grid, square in session.execute(found_holes):
-            yield hole, _Target(grid, square)
+        found.update((hole, (grid, square)) for hole, grid, square in session.execute(of_holes))
+    return found
 
 
-def _missing(
-    message: InboxMessage,
-    prediction: PredictionMessage,
-    targets: dict[UUID, _Target],
-    metrics: set[str],
-) -> Missing | None:
+def _missing(one: _Named, owners: Owners, metrics: set[str]) -> Missing | None:
+    message, prediction, targets = one
     if prediction.metric is not None and prediction.metric not in metrics:
         return Missing(message, "metric", prediction.metric)
+    unknown = next((target for target in targets if target not in owners), None)
+    if unknown is None:
+        return None
     what = "square" if isinstance(prediction, SquarePrediction) else "hole"
-    unknown = (target for target in targets_of(prediction) if target not in targets)
-    first = next(unknown, None)
-    return None if first is None else Missing(message, what, str(first))
+    return Missing(message, what, str(unknown))
 
 
-def _row(
-    message: InboxMessage,
+def _rows(
+    message: Received,
     prediction: PredictionMessage,
     level: Level,
-    target: UUID,
-    owner: _Target,
-) -> dict[str, Any]:
-    return {
-        "id": derived(message.id, "prediction", target),
-        "grid_uuid": owner.grid,
-        "level": level,
-        "target_uuid": target,
-        "model_name": prediction.prediction_model_name,
-        "metric_name": prediction.metric,
-        "value": prediction.prediction_value,
-        "message_uuid": message.id,
-        "message_seq": message.seq,
-        "predicted_at": message.received_at,
-    }
+    targets: Sequence[UUID],
+    owners: Owners,
+) -> list[dict[str, Any]]:
+    model, metric, value = (
+        prediction.prediction_model_name,
+        prediction.metric,
+        prediction.prediction_value,
+    )
+    return [
+        {
+            "message_seq": message.seq,
+            "target_uuid": target,
+            "grid_uuid": owners[target][0],
+            "level": level,
+            "model_name": model,
+            "metric_name": metric,
+            "value": value,
+            "message_uuid": message.id,
+            "predicted_at": message.received_at,
+        }
+        for target in targets
+    ]
 
 
 def _write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
@@ -180,26 +166,16 @@ def _write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
         for row in reversed(rows)
     }
     insert_ignore(session, PredictionModel, list(models.values()), unique=["name"])
-    insert_ignore(session, Prediction, rows, unique=["id"])
-    latest: dict[tuple[UUID, str, str], dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: row["message_seq"]):
-        metric = row["metric_name"] or ""
-        latest[row["target_uuid"], row["model_name"], metric] = {
-            "target_uuid": row["target_uuid"],
-            "model_name": row["model_name"],
-            "metric_name": metric,
-            "grid_uuid": row["grid_uuid"],
-            "level": row["level"],
-            "value": row["value"],
-            "prediction_id": row["id"],
-            "message_seq": row["message_seq"],
-            "predicted_at": row["predicted_at"],
-        }
+    insert_ignore(session, Prediction, rows, unique=["message_seq", "target_uuid"])
+    latest: dict[tuple[UUID, str, str | None], dict[str, Any]] = {}
+    for row in sorted(rows, key=itemgetter("message_seq")):
+        latest[row["target_uuid"], row["model_name"], row["metric_name"]] = row
+    current = [{**row, "metric_name": row["metric_name"] or ""} for row in latest.values()]
     # A message that waited must not overwrite a value that came in after it.
     insert_or_replace(
         session,
         CurrentPrediction,
-        list(latest.values()),
+        current,
         unique=["target_uuid", "model_name", "metric_name"],
         unless_newer="message_seq",
     )

@@ -11,6 +11,7 @@ from sqlmodel import Session, col
 from models.base import DeliveryState
 from models.cryoem import athena
 from models.cryoem.decision_tables import Decision, Level, Prediction
+from models.cryoem.decisions import ORDER
 from models.cryoem.tables import Atlas, AtlasTile, Hole, Micrograph, Square
 from models.outbox import OutboxMessage
 
@@ -91,12 +92,20 @@ def count_entities(session: Session, grid_uuid: UUID) -> dict[str, int]:
 def _count_decisions(session: Session, grid_uuid: UUID) -> dict[str, int]:
     counts: dict[str, int] = {}
     statement = select(col(Decision.decision_type), col(Decision.outcome)).where(
-        col(Decision.grid_uuid) == grid_uuid
+        col(Decision.grid_uuid) == grid_uuid, col(Decision.decision_type) != ORDER
     )
     for kind, outcome in session.execute(statement):
         for chosen in outcome.values():
             name = f"{kind}: {'true' if chosen else 'false'}"
             counts[name] = counts.get(name, 0) + 1
+    orders = (
+        select(func.count())
+        .select_from(Decision)
+        .where(col(Decision.grid_uuid) == grid_uuid, col(Decision.decision_type) == ORDER)
+    )
+    told = session.scalar(orders)
+    if told:
+        counts[ORDER] = told
     return dict(sorted(counts.items()))
 
 
@@ -124,7 +133,7 @@ def decision_rows(session: Session, grid_uuid: UUID) -> list[dict[str, Any]]:
         {
             "made at": decision.made_at.strftime("%H:%M:%S"),
             "decision": decision.decision_type,
-            "area": f"square {square.square_id}" if square else f"hole {hole.hole_id}",
+            "area": _area(square, hole),
             "value": _told(decision),
             "why": decision.details,
             "state": STATE_NAMES[DeliveryState(row.state)],
@@ -134,7 +143,15 @@ def decision_rows(session: Session, grid_uuid: UUID) -> list[dict[str, Any]]:
     ]
 
 
+def _area(square: Square | None, hole: Hole | None) -> str:
+    if square is not None:
+        return f"square {square.square_id}"
+    return "atlas" if hole is None else f"hole {hole.hole_id}"
+
+
 def _told(decision: Decision) -> str:
+    if decision.decision_type == ORDER:
+        return f"order of {len(decision.outcome)}"
     chosen = list(decision.outcome.values())
     if decision.level == Level.SQUARE:
         return "true" if chosen[0] else "false"

@@ -33,6 +33,9 @@ class Acquisition(SQLModel, table=True):
     path: str | None = None
     #: Modification time of the file that these values come from; an older file fills gaps only.
     observed_at: datetime | None = None
+    #: When it was said to exist no longer, and `seq` of the newest message that says whether.
+    deleted_at: datetime | None = None
+    life_seq: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Grid(SQLModel, table=True):
@@ -44,9 +47,16 @@ class Grid(SQLModel, table=True):
     grid_type: str | None = None
     autoloader_slot: int | None = None
     atlas_path: str | None = None
+    #: How many squares EpuSession.dm lists.
+    squares_listed: int | None = None
     #: Set with every message about the grid: tells when a session has fallen silent.
     last_news_at: datetime | None = Field(default=None, index=True)
     observed_at: datetime | None = None
+    #: Since when all of its squares are known.
+    squares_known_at: datetime | None = None
+    #: When it was said to exist no longer, and `seq` of the newest message that says whether.
+    deleted_at: datetime | None = None
+    life_seq: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Atlas(SQLModel, table=True):
@@ -60,6 +70,9 @@ class Atlas(SQLModel, table=True):
     storage_folder: str | None = None
     path: str | None = None
     observed_at: datetime | None = None
+    #: When it was said to exist no longer, and `seq` of the newest message that says whether.
+    deleted_at: datetime | None = None
+    life_seq: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class AtlasTile(SQLModel, table=True):
@@ -76,6 +89,9 @@ class AtlasTile(SQLModel, table=True):
     width: float | None = None
     height: float | None = None
     observed_at: datetime | None = None
+    #: When it was said to exist no longer, and `seq` of the newest message that says whether.
+    deleted_at: datetime | None = None
+    life_seq: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Square(SQLModel, table=True):
@@ -118,6 +134,11 @@ class Square(SQLModel, table=True):
     defocus: float | None = None
     #: Since when hole predictions wait for the square's other holes before it is decided.
     undecided_since: datetime | None = Field(default=None, index=True)
+    #: Since when all of its holes are known.
+    holes_known_at: datetime | None = None
+    #: When it was said to exist no longer, and `seq` of the newest message that says whether.
+    deleted_at: datetime | None = None
+    life_seq: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class TileSquare(SQLModel, table=True):
@@ -163,6 +184,9 @@ class Hole(SQLModel, table=True):
     found_height: float | None = None
     found_quality: float | None = None
     found_rotation: float | None = None
+    #: When it was said to exist no longer, and `seq` of the newest message that says whether.
+    deleted_at: datetime | None = None
+    life_seq: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Micrograph(SQLModel, table=True):
@@ -196,3 +220,6 @@ class Micrograph(SQLModel, table=True):
     stage_b: float | None = None
     path: str | None = None
     observed_at: datetime | None = None
+    #: When it was said to exist no longer, and `seq` of the newest message that says whether.
+    deleted_at: datetime | None = None
+    life_seq: int | None = Field(default=None, sa_type=BigInteger)

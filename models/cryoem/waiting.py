@@ -9,13 +9,13 @@ from sqlmodel import Session, col
 from models import inbox
 from models.base import DeliveryState
 from models.cryoem.decision_tables import QualityMetric
-from models.cryoem.tables import Grid, Hole, Square
+from models.cryoem.lookup import WORDS, grids_of
 from models.inbox import InboxMessage
 from models.sql import chunks
 
 
 def wake_known(session: Session, *, now: datetime) -> int:
-    """Make pending what waits for a grid, square, hole or metric that is known; return how many.
+    """Make pending what waits for an entity, group or metric that is known; return how many.
 
     Whoever adds such a thing wakes its waiters at once; this finds those that began to wait
     in the same moment.
@@ -47,13 +47,6 @@ def wake_known(session: Session, *, now: datetime) -> int:
 def _known(session: Session, uuids: list[UUID]) -> dict[UUID, list[UUID]]:
     """Return the known ones of these, by grid."""
     found: dict[UUID, list[UUID]] = {}
-    for part in chunks(uuids):
-        for grid in session.scalars(select(col(Grid.uuid)).where(col(Grid.uuid).in_(part))):
-            found.setdefault(grid, []).append(grid)
-        for entity in (Square, Hole):
-            statement = select(col(entity.uuid), col(entity.grid_uuid)).where(
-                col(entity.uuid).in_(part)
-            )
-            for uuid, grid in session.execute(statement):
-                found.setdefault(grid, []).append(uuid)
+    for uuid, grid in grids_of(session, dict.fromkeys(WORDS, uuids)).items():
+        found.setdefault(grid, []).append(uuid)
     return found

@@ -8,8 +8,15 @@ from pydantic import Field
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from models.cryoem.api_schemas import HoleView, MicrographView, PredictionView, SquareView
+from models.cryoem.api_schemas import (
+    HoleView,
+    MeasurementView,
+    MicrographView,
+    PredictionView,
+    SquareView,
+)
 from models.cryoem.decision_tables import AthenaArea, CurrentPrediction
+from models.cryoem.processing_tables import CurrentMeasurement
 from models.cryoem.queries.sessions import require_grid
 from models.cryoem.tables import Hole, Micrograph, Square
 from models.paging import Keyset, Page
@@ -98,7 +105,7 @@ def list_micrographs(
         session.scalars(statement).all(),
         limit,
         key=lambda row: (row.stem,),
-        view=lambda rows: [MicrographView.model_validate(row) for row in rows],
+        view=lambda rows: _micrograph_views(session, rows),
     )
 
 
@@ -137,6 +144,28 @@ def _hole_views(session: Session, rows: Sequence[Hole]) -> list[HoleView]:
                 "predictions": predictions.get(row.uuid, []),
             }
         )
+        for row in rows
+    ]
+
+
+def _micrograph_views(session: Session, rows: Sequence[Micrograph]) -> list[MicrographView]:
+    statement = (
+        select(CurrentMeasurement)
+        .where(col(CurrentMeasurement.micrograph_uuid).in_([row.uuid for row in rows]))
+        .order_by(col(CurrentMeasurement.name))
+    )
+    found: dict[UUID, list[MeasurementView]] = {}
+    for one in session.scalars(statement):
+        view = MeasurementView(
+            name=one.name,
+            metric=one.metric_name,
+            value=one.value,
+            quality=one.quality,
+            measured_at=one.measured_at,
+        )
+        found.setdefault(one.micrograph_uuid, []).append(view)
+    return [
+        MicrographView.model_validate({**row.model_dump(), "measurements": found.get(row.uuid, [])})
         for row in rows
     ]
 

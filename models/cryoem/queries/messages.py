@@ -1,17 +1,19 @@
 """Read the inbox."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlmodel import Session, col
 
 from core.errors import NotFound
 from models.cryoem.api_schemas import MessageDetail, MessageSummary
-from models.cryoem.decision_tables import Decision, DecisionBasis, Prediction
+from models.cryoem.decision_tables import Decision, Prediction
 from models.cryoem.states import MessageState
+from models.cryoem.tables import Hole
 from models.inbox import InboxMessage
 from models.paging import Keyset, Page
 
@@ -73,25 +75,28 @@ def get_message(session: Session, ident: UUID) -> MessageDetail:
     row = session.scalar(select(InboxMessage).where(col(InboxMessage.id) == ident))
     if row is None:
         raise NotFound(f"There is no message {ident}.")
-    brought = col(Prediction.message_uuid) == ident
-    resting = (
-        select(col(DecisionBasis.decision_id))
-        .join(Prediction, col(Prediction.id) == col(DecisionBasis.prediction_id))
-        .where(brought)
-    )
-    decisions = session.scalars(
-        select(col(Decision.id))
-        .where(col(Decision.id).in_(resting))
-        .order_by(col(Decision.made_at).desc(), col(Decision.id).desc())
-        .limit(_MOST_DECISIONS)
-    )
+    brought = col(Prediction.message_seq) == row.seq
+    decisions = _decisions_on(session, row.seq, brought)
     return MessageDetail(
         **MessageSummary.model_validate(row).model_dump(),
         payload=row.payload,
         predictions=session.scalar(select(func.count()).select_from(Prediction).where(brought))
         or 0,
-        decisions=list(decisions),
+        decisions=decisions,
     )
+
+
+def _decisions_on(session: Session, seq: int | None, brought: ColumnElement[bool]) -> list[UUID]:
+    """Return the decisions that rest on a message, newest first."""
+    targets = select(col(Prediction.target_uuid)).where(brought)
+    squares = select(col(Hole.square_uuid)).where(col(Hole.uuid).in_(targets))
+    candidates = session.execute(
+        select(col(Decision.id), col(Decision.basis))
+        .where(or_(col(Decision.area_uuid).in_(targets), col(Decision.area_uuid).in_(squares)))
+        .order_by(col(Decision.made_at).desc(), col(Decision.id).desc())
+    )
+    resting = (ident for ident, basis in candidates if seq in basis.values())
+    return list(islice(resting, _MOST_DECISIONS))
 
 
 def ids_in_state(session: Session, wanted: MessageFilter) -> list[UUID]:

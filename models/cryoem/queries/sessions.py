@@ -19,7 +19,7 @@ from models.cryoem.api_schemas import (
 )
 from models.cryoem.athena import count_areas
 from models.cryoem.decision_tables import AthenaSession, Decision, Prediction
-from models.cryoem.decisions import SUBMIT
+from models.cryoem.decisions import ORDER, SUBMIT
 from models.cryoem.states import DecisionState
 from models.cryoem.tables import Acquisition, Atlas, AtlasTile, Grid, Hole, Micrograph, Square
 from models.inbox import InboxMessage
@@ -132,7 +132,8 @@ def count_decisions(session: Session, grid: UUID) -> list[DecisionCount]:
     in_force = select(ranked.c.decision_type, ranked.c.outcome).where(ranked.c.newest == 1)
     said = {kind: [0, 0] for kind in counts}
     for kind, outcome in session.execute(in_force):
-        selected = sum(outcome.values())
+        # An order selects all that it names.
+        selected = len(outcome) if kind == ORDER else sum(outcome.values())
         said[kind][0] += selected
         said[kind][1] += len(outcome) - selected
     return [

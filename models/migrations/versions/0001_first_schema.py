@@ -32,8 +32,28 @@ def upgrade() -> None:
         sa.Column("software_version", sa.String(), nullable=True),
         sa.Column("path", sa.String(), nullable=True),
         sa.Column("observed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("life_seq", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("uuid", name=op.f("pk_acquisition")),
     )
+    op.create_table(
+        "answer",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_answer")),
+    )
+    op.create_index("ix_answer_answered_at", "answer", ["answered_at"], unique=False)
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("digests", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
+    )
+    op.create_index("ix_delivery_source", "delivery", ["source"], unique=False)
     op.create_table(
         "drain",
         sa.Column("flow", sa.String(), nullable=False),
@@ -42,6 +62,8 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(), nullable=True),
         sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("crashes", sa.Integer(), nullable=False),
+        sa.Column("careful", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("flow", "key", name=op.f("pk_drain")),
     )
     op.create_table(
@@ -67,13 +89,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("flow", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
-        sa.Column(
-            "payload",
-            sa.JSON(none_as_null=True).with_variant(
-                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-            ),
-            nullable=False,
-        ),
+        sa.Column("payload", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("waiting_for", sa.String(), nullable=True),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
@@ -81,11 +97,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_inbox_message_id")),
     )
     op.create_index("ix_inbox_message_key", "inbox_message", ["key", "seq"], unique=False)
-    op.create_index("ix_inbox_message_state", "inbox_message", ["state", "seq"], unique=False)
-    op.create_index("ix_inbox_message_waiting_for", "inbox_message", ["waiting_for"], unique=False)
-    op.create_index(
-        "ix_inbox_message_work", "inbox_message", ["flow", "key", "state", "seq"], unique=False
-    )
+    for name, columns, condition in (
+        ("ix_inbox_message_open", ["state", "seq"], "state <> 'done'"),
+        ("ix_inbox_message_waiting_for", ["waiting_for"], "state = 'waiting'"),
+        ("ix_inbox_message_work", ["flow", "key", "seq"], "state IN ('pending', 'claimed')"),
+    ):
+        op.create_index(
+            name,
+            "inbox_message",
+            columns,
+            unique=False,
+            postgresql_where=sa.text(condition),
+            sqlite_where=sa.text(condition),
+        )
     op.create_table(
         "outbox_message",
         sa.Column("state", sa.String(), nullable=False),
@@ -121,6 +145,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_outbox_message")),
         sa.UniqueConstraint("id", name=op.f("uq_outbox_message_id")),
     )
+    unfinished = sa.text("state <> 'done' AND state <> 'superseded'")
+    op.create_index(
+        "ix_outbox_message_open",
+        "outbox_message",
+        ["state", "seq"],
+        unique=False,
+        postgresql_where=unfinished,
+        sqlite_where=unfinished,
+    )
     op.create_index(
         "ix_outbox_message_subject", "outbox_message", ["subject", "state"], unique=False
     )
@@ -153,6 +186,10 @@ def upgrade() -> None:
         sa.Column("atlas_path", sa.String(), nullable=True),
         sa.Column("last_news_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("observed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("squares_listed", sa.Integer(), nullable=True),
+        sa.Column("squares_known_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("life_seq", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["acquisition_uuid"],
             ["acquisition.uuid"],
@@ -209,6 +246,8 @@ def upgrade() -> None:
         sa.Column("storage_folder", sa.String(), nullable=True),
         sa.Column("path", sa.String(), nullable=True),
         sa.Column("observed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("life_seq", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["grid_uuid"], ["grid.uuid"], name=op.f("fk_atlas_grid_uuid_grid")),
         sa.PrimaryKeyConstraint("uuid", name=op.f("pk_atlas")),
         sa.UniqueConstraint("grid_uuid", name=op.f("uq_atlas_grid_uuid")),
@@ -221,21 +260,16 @@ def upgrade() -> None:
         sa.Column("grid_uuid", sa.Uuid(), nullable=False),
         sa.Column("level", sa.String(), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
-        sa.Column("prediction_id", sa.Uuid(), nullable=False),
         sa.Column("message_seq", sa.BigInteger(), nullable=False),
+        sa.Column("message_uuid", sa.Uuid(), nullable=False),
         sa.Column("predicted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["grid_uuid"], ["grid.uuid"], name=op.f("fk_current_prediction_grid_uuid_grid")
-        ),
-        sa.ForeignKeyConstraint(
-            ["model_name"],
-            ["prediction_model.name"],
-            name=op.f("fk_current_prediction_model_name_prediction_model"),
-        ),
         sa.PrimaryKeyConstraint(
             "target_uuid", "model_name", "metric_name", name=op.f("pk_current_prediction")
         ),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        # Room in each page: a row that changes stays in it, and no index has to be told.
+        op.execute("ALTER TABLE current_prediction SET (fillfactor = 50)")
     op.create_index(
         "ix_current_prediction_grid", "current_prediction", ["grid_uuid", "level"], unique=False
     )
@@ -248,6 +282,13 @@ def upgrade() -> None:
         sa.Column("decision_type", sa.String(), nullable=False),
         sa.Column(
             "outcome",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column(
+            "basis",
             sa.JSON(none_as_null=True).with_variant(
                 postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
             ),
@@ -268,37 +309,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_decision_made_at"), "decision", ["made_at"], unique=False)
     op.create_table(
         "prediction",
-        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("message_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("target_uuid", sa.Uuid(), nullable=False),
         sa.Column("grid_uuid", sa.Uuid(), nullable=False),
         sa.Column("level", sa.String(), nullable=False),
-        sa.Column("target_uuid", sa.Uuid(), nullable=False),
         sa.Column("model_name", sa.String(), nullable=False),
         sa.Column("metric_name", sa.String(), nullable=True),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("message_uuid", sa.Uuid(), nullable=False),
-        sa.Column("message_seq", sa.BigInteger(), nullable=False),
         sa.Column("predicted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["grid_uuid"], ["grid.uuid"], name=op.f("fk_prediction_grid_uuid_grid")
-        ),
-        sa.ForeignKeyConstraint(
-            ["metric_name"],
-            ["quality_metric.name"],
-            name=op.f("fk_prediction_metric_name_quality_metric"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["model_name"],
-            ["prediction_model.name"],
-            name=op.f("fk_prediction_model_name_prediction_model"),
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_prediction")),
-    )
-    op.create_index(op.f("ix_prediction_grid_uuid"), "prediction", ["grid_uuid"], unique=False)
-    op.create_index(
-        op.f("ix_prediction_message_uuid"), "prediction", ["message_uuid"], unique=False
+        sa.PrimaryKeyConstraint("message_seq", "target_uuid", name=op.f("pk_prediction")),
     )
     op.create_index(
-        "ix_prediction_target", "prediction", ["target_uuid", "predicted_at"], unique=False
+        "ix_prediction_target", "prediction", ["target_uuid", "message_seq"], unique=False
     )
     op.create_table(
         "square",
@@ -331,6 +354,9 @@ def upgrade() -> None:
         sa.Column("magnification", sa.Float(), nullable=True),
         sa.Column("defocus", sa.Float(), nullable=True),
         sa.Column("undecided_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("holes_known_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("life_seq", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["grid_uuid"], ["grid.uuid"], name=op.f("fk_square_grid_uuid_grid")
         ),
@@ -351,29 +377,14 @@ def upgrade() -> None:
         sa.Column("width", sa.Float(), nullable=True),
         sa.Column("height", sa.Float(), nullable=True),
         sa.Column("observed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("life_seq", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["atlas_uuid"], ["atlas.uuid"], name=op.f("fk_atlas_tile_atlas_uuid_atlas")
         ),
         sa.PrimaryKeyConstraint("uuid", name=op.f("pk_atlas_tile")),
     )
     op.create_index(op.f("ix_atlas_tile_atlas_uuid"), "atlas_tile", ["atlas_uuid"], unique=False)
-    op.create_table(
-        "decision_basis",
-        sa.Column("decision_id", sa.Uuid(), nullable=False),
-        sa.Column("prediction_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["decision_id"], ["decision.id"], name=op.f("fk_decision_basis_decision_id_decision")
-        ),
-        sa.ForeignKeyConstraint(
-            ["prediction_id"],
-            ["prediction.id"],
-            name=op.f("fk_decision_basis_prediction_id_prediction"),
-        ),
-        sa.PrimaryKeyConstraint("decision_id", "prediction_id", name=op.f("pk_decision_basis")),
-    )
-    op.create_index(
-        op.f("ix_decision_basis_prediction_id"), "decision_basis", ["prediction_id"], unique=False
-    )
     op.create_table(
         "hole",
         sa.Column("uuid", sa.Uuid(), nullable=False),
@@ -400,6 +411,8 @@ def upgrade() -> None:
         sa.Column("found_height", sa.Float(), nullable=True),
         sa.Column("found_quality", sa.Float(), nullable=True),
         sa.Column("found_rotation", sa.Float(), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("life_seq", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["grid_uuid"], ["grid.uuid"], name=op.f("fk_hole_grid_uuid_grid")),
         sa.ForeignKeyConstraint(
             ["square_uuid"], ["square.uuid"], name=op.f("fk_hole_square_uuid_square")
@@ -438,6 +451,8 @@ def upgrade() -> None:
         sa.Column("stage_b", sa.Float(), nullable=True),
         sa.Column("path", sa.String(), nullable=True),
         sa.Column("observed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("life_seq", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["grid_uuid"], ["grid.uuid"], name=op.f("fk_micrograph_grid_uuid_grid")
         ),
@@ -465,6 +480,113 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_tile_square_square_uuid"), "tile_square", ["square_uuid"], unique=False
+    )
+    op.create_table(
+        "hole_group",
+        sa.Column("uuid", sa.Uuid(), nullable=False),
+        sa.Column("grid_uuid", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=True),
+        sa.Column("message_seq", sa.BigInteger(), nullable=False),
+        sa.Column("message_uuid", sa.Uuid(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["grid_uuid"], ["grid.uuid"], name=op.f("fk_hole_group_grid_uuid_grid")
+        ),
+        sa.PrimaryKeyConstraint("uuid", name=op.f("pk_hole_group")),
+    )
+    op.create_index(op.f("ix_hole_group_grid_uuid"), "hole_group", ["grid_uuid"], unique=False)
+    op.create_table(
+        "hole_group_member",
+        sa.Column("group_uuid", sa.Uuid(), nullable=False),
+        sa.Column("message_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hole_uuid", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["group_uuid"],
+            ["hole_group.uuid"],
+            name=op.f("fk_hole_group_member_group_uuid_hole_group"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["hole_uuid"], ["hole.uuid"], name=op.f("fk_hole_group_member_hole_uuid_hole")
+        ),
+        sa.PrimaryKeyConstraint(
+            "group_uuid", "message_seq", "hole_uuid", name=op.f("pk_hole_group_member")
+        ),
+    )
+    op.create_index(
+        op.f("ix_hole_group_member_hole_uuid"), "hole_group_member", ["hole_uuid"], unique=False
+    )
+    op.create_table(
+        "model_parameter",
+        sa.Column("grid_uuid", sa.Uuid(), nullable=False),
+        sa.Column("model_name", sa.String(), nullable=False),
+        sa.Column("metric_name", sa.String(), nullable=False),
+        sa.Column("parameter_group", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("message_seq", sa.BigInteger(), nullable=False),
+        sa.Column("message_uuid", sa.Uuid(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["grid_uuid"], ["grid.uuid"], name=op.f("fk_model_parameter_grid_uuid_grid")
+        ),
+        sa.PrimaryKeyConstraint(
+            "grid_uuid",
+            "model_name",
+            "metric_name",
+            "parameter_group",
+            "key",
+            name=op.f("pk_model_parameter"),
+        ),
+    )
+    op.create_table(
+        "measurement",
+        sa.Column("message_seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("micrograph_uuid", sa.Uuid(), nullable=False),
+        sa.Column("grid_uuid", sa.Uuid(), nullable=False),
+        sa.Column("metric_name", sa.String(), nullable=True),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column(
+            "distribution",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+        sa.Column("message_uuid", sa.Uuid(), nullable=False),
+        sa.Column("measured_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("message_seq", "name", name=op.f("pk_measurement")),
+    )
+    op.create_index(
+        "ix_measurement_micrograph",
+        "measurement",
+        ["micrograph_uuid", "message_seq"],
+        unique=False,
+    )
+    op.create_table(
+        "current_measurement",
+        sa.Column("micrograph_uuid", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("grid_uuid", sa.Uuid(), nullable=False),
+        sa.Column("metric_name", sa.String(), nullable=True),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column(
+            "distribution",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+        sa.Column("message_seq", sa.BigInteger(), nullable=False),
+        sa.Column("message_uuid", sa.Uuid(), nullable=False),
+        sa.Column("measured_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("micrograph_uuid", "name", name=op.f("pk_current_measurement")),
+    )
+    op.create_index(
+        "ix_current_measurement_grid",
+        "current_measurement",
+        ["grid_uuid", "metric_name"],
+        unique=False,
     )
     metrics = sa.table(
         "quality_metric",
@@ -500,6 +622,15 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_index("ix_current_measurement_grid", table_name="current_measurement")
+    op.drop_table("current_measurement")
+    op.drop_index("ix_measurement_micrograph", table_name="measurement")
+    op.drop_table("measurement")
+    op.drop_table("model_parameter")
+    op.drop_index(op.f("ix_hole_group_member_hole_uuid"), table_name="hole_group_member")
+    op.drop_table("hole_group_member")
+    op.drop_index(op.f("ix_hole_group_grid_uuid"), table_name="hole_group")
+    op.drop_table("hole_group")
     op.drop_index(op.f("ix_tile_square_square_uuid"), table_name="tile_square")
     op.drop_table("tile_square")
     op.drop_index(op.f("ix_micrograph_hole_uuid"), table_name="micrograph")
@@ -508,16 +639,12 @@ def downgrade() -> None:
     op.drop_index("uq_hole_grid_uuid_hole_id", table_name="hole")
     op.drop_index(op.f("ix_hole_square_uuid"), table_name="hole")
     op.drop_table("hole")
-    op.drop_index(op.f("ix_decision_basis_prediction_id"), table_name="decision_basis")
-    op.drop_table("decision_basis")
     op.drop_index(op.f("ix_atlas_tile_atlas_uuid"), table_name="atlas_tile")
     op.drop_table("atlas_tile")
     op.drop_index("uq_square_grid_uuid_square_id", table_name="square")
     op.drop_index(op.f("ix_square_undecided_since"), table_name="square")
     op.drop_table("square")
     op.drop_index("ix_prediction_target", table_name="prediction")
-    op.drop_index(op.f("ix_prediction_message_uuid"), table_name="prediction")
-    op.drop_index(op.f("ix_prediction_grid_uuid"), table_name="prediction")
     op.drop_table("prediction")
     op.drop_index(op.f("ix_decision_made_at"), table_name="decision")
     op.drop_index(op.f("ix_decision_grid_uuid"), table_name="decision")
@@ -537,11 +664,16 @@ def downgrade() -> None:
     op.drop_table("prediction_model")
     op.drop_index("ix_outbox_message_work", table_name="outbox_message")
     op.drop_index("ix_outbox_message_subject", table_name="outbox_message")
+    op.drop_index("ix_outbox_message_open", table_name="outbox_message")
     op.drop_table("outbox_message")
     op.drop_index("ix_inbox_message_work", table_name="inbox_message")
     op.drop_index("ix_inbox_message_waiting_for", table_name="inbox_message")
     op.drop_index("ix_inbox_message_key", table_name="inbox_message")
-    op.drop_index("ix_inbox_message_state", table_name="inbox_message")
+    op.drop_index("ix_inbox_message_open", table_name="inbox_message")
     op.drop_table("inbox_message")
     op.drop_table("drain")
+    op.drop_index("ix_delivery_source", table_name="delivery")
+    op.drop_table("delivery")
+    op.drop_index("ix_answer_answered_at", table_name="answer")
+    op.drop_table("answer")
     op.drop_table("acquisition")
