@@ -3,7 +3,7 @@
 The process that executes runs provides it once; tasks ask for `current()`.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,11 +11,13 @@ from pathlib import Path
 
 from blocks.athena.block import AthenaDecisionService
 from blocks.athena.client import AthenaClient
+from blocks.rabbitmq.late import LatePublisher
 from core.errors import ConfigurationError
 from core.settings import Settings
 from domains.cryoem.policy import Policy
 from messaging.doorbell import Doorbell, LocalDoorbell, PostgresDoorbell, SqliteDoorbell
 from messaging.launcher import Launcher, emit
+from messaging.rabbitmq.port import Outgoing, Publisher
 from models.database import Database
 
 
@@ -28,12 +30,27 @@ class Resources:
     doorbell: Doorbell
     launcher: Launcher | None
     athena: AthenaClient
+    #: None where no messages of ours are published.
+    publisher: Publisher | None = None
 
     @property
     def policy(self) -> Policy:
         """How predictions become decisions, as configured."""
         chosen = self.settings.decisions
         return Policy(chosen.threshold, chosen.plugin_type, chosen.decided_by)
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Publish messages to the facility's broker, and wait until it has them.
+
+        Raises:
+            BrokerUnavailable: Not all are there; BrokerOutcomeUnknown says which are.
+            ConfigurationError: There is no broker to publish to.
+        """
+        if self.publisher is None:
+            raise ConfigurationError(
+                "Messages are to be published, but ATHANOR_RABBITMQ__URL is not set here."
+            )
+        await self.publisher.publish(messages)
 
     def emit(self, event: str, resource_id: str, payload: dict[str, str]) -> None:
         """Tell Prefect's automations; a doorbell only, it may get lost."""
@@ -91,4 +108,7 @@ async def opened(
         block = await AthenaDecisionService.aload(settings.athena.block)
         athena = await stack.enter_async_context(block.get_client())
         doorbell = await stack.enter_async_context(opened_doorbell(database))
-        yield Resources(settings, database, doorbell, launcher, athena)
+        publisher = None
+        if settings.rabbitmq.publishes:
+            publisher = await stack.enter_async_context(LatePublisher(settings.rabbitmq.block))
+        yield Resources(settings, database, doorbell, launcher, athena, publisher)

@@ -6,7 +6,8 @@ and the sweep rings again for what no ring reached.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -15,10 +16,16 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound, PrefectException
 
+from core import metrics
 from core.errors import PrefectUnavailable
 
 #: Seconds after which a ring is given up. Prefect's client would go on for a minute.
 _PATIENCE: Final = 10.0
+
+#: Once a ring was given up, further ones fail at once; Prefect is asked so often whether it
+#: is back, and gets so long to answer, in seconds.
+_ASK_EVERY: Final = 5.0
+_ANSWER_WITHIN: Final = 1.0
 
 
 def _nobody() -> None:
@@ -37,10 +44,12 @@ class Launcher:
         self._rung = rung
         self._client: PrefectClient | None = None
         self._ids: dict[str, UUID] = {}
+        #: When to ask Prefect again whether it is back; None while it is there.
+        self._ask_at: float | None = None
 
     async def __aenter__(self) -> Self:
         client = get_client()
-        async with _translated("open a connection"):
+        async with _translated("connect", "open a connection"):
             self._client = await client.__aenter__()
         return self
 
@@ -76,15 +85,38 @@ class Launcher:
             "idempotency_key": idempotency_key,
             "name": run_name,
         }
-        async with _translated(f"launch {deployment}"):
-            try:
-                run_id = await self._create(deployment, run)
-            except ObjectNotFound:
-                # Deployed anew since we looked, under another id.
-                self._ids.pop(deployment, None)
-                run_id = await self._create(deployment, run)
+        await self._unless_away(deployment)
+        try:
+            async with _translated("launch", f"launch {deployment}"):
+                try:
+                    run_id = await self._create(deployment, run)
+                except ObjectNotFound:
+                    # Deployed anew since we looked, under another id.
+                    self._ids.pop(deployment, None)
+                    run_id = await self._create(deployment, run)
+        except PrefectUnavailable as exc:
+            if isinstance(exc.__cause__, httpx.TransportError | TimeoutError):
+                self._ask_at = monotonic()
+            raise
         self._rung()
         return run_id
+
+    def emit(self, event: str, resource_id: str, payload: Mapping[str, Any]) -> None:
+        """Tell Prefect's automations that something happened; it may get lost."""
+        emit(event, resource_id, payload)
+
+    async def _unless_away(self, deployment: str) -> None:
+        """Raise at once while Prefect is away, so that nobody's work waits for its rings."""
+        if self._ask_at is None:
+            return
+        if monotonic() >= self._ask_at:
+            self._ask_at = monotonic() + _ASK_EVERY
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ANSWER_WITHIN):
+                    if await self._opened().api_healthcheck() is None:
+                        self._ask_at = None
+                        return
+        raise PrefectUnavailable(f"Could not launch {deployment}: Prefect is away.")
 
     async def _create(self, deployment: str, run: Mapping[str, Any]) -> UUID:
         """Create the run; ObjectNotFound if Prefect does not know the deployment."""
@@ -122,8 +154,15 @@ def emit(event: str, resource_id: str, payload: Mapping[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def _translated(doing: str) -> AsyncIterator[None]:
-    """Turn what Prefect's client raises into our own error."""
+async def _translated(operation: str, doing: str) -> AsyncIterator[None]:
+    """Turn what Prefect's client raises into our own error, and count it."""
+    with metrics.PREFECT_ERRORS.labels(operation).count_exceptions(PrefectUnavailable):
+        async with _named(doing):
+            yield
+
+
+@asynccontextmanager
+async def _named(doing: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(_PATIENCE):
             yield

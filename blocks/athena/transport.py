@@ -9,6 +9,7 @@ import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from blocks.athena import failures
+from blocks.athena.measuring import measured
 from core.errors import AthenaError, ConfigurationError
 from models.athena import Record
 
@@ -102,19 +103,22 @@ class Transport:
         Raises:
             AthenaError: Or the subclass that says whether the request may be sent again.
         """
-        response = await self._send(method, path, query=query, body=body, waits=waits)
-        content = response.content if response.status_code != httpx.codes.NO_CONTENT else b"null"
-        try:
-            # Properties that a later version of the service adds must not stop a session.
-            return answers.validate_json(content, strict=True, extra="ignore")
-        except ValidationError as exc:
-            first = exc.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(step) for step in first["loc"]) or "answer"
-            raise AthenaError(
-                f"{method} {path}: {response.status_code} with an answer that does not match "
-                f"the contract: {where}: {first['msg']}",
-                status=response.status_code,
-            ) from exc
+        with measured(method, path):
+            response = await self._send(method, path, query=query, body=body, waits=waits)
+            content = (
+                response.content if response.status_code != httpx.codes.NO_CONTENT else b"null"
+            )
+            try:
+                # Properties that a later version of the service adds must not stop a session.
+                return answers.validate_json(content, strict=True, extra="ignore")
+            except ValidationError as exc:
+                first = exc.errors(include_url=False, include_input=False)[0]
+                where = ".".join(str(step) for step in first["loc"]) or "answer"
+                raise AthenaError(
+                    f"{method} {path}: {response.status_code} with an answer that does not match "
+                    f"the contract: {where}: {first['msg']}",
+                    status=response.status_code,
+                ) from exc
 
     async def _do(
         self,
@@ -125,7 +129,8 @@ class Transport:
         body: bytes | None = None,
     ) -> None:
         """Send one request whose success says nothing; errors as `_call`."""
-        await self._send(method, path, query=query, body=body)
+        with measured(method, path):
+            await self._send(method, path, query=query, body=body)
 
     async def _send(
         self,

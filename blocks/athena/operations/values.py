@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from blocks.athena.measuring import measured
 from blocks.athena.transport import Transport, as_json, list_as_json
 from models.athena import (
     AlgorithmResultRecord,
@@ -112,7 +113,8 @@ class ValueOperations(Transport):
 
     async def check_status(self) -> str:
         """Return what the service says of itself: text, whose form is not in the contract."""
-        return (await self._send("GET", "Athena/Status")).text
+        with measured("GET", "Athena/Status"):
+            return (await self._send("GET", "Athena/Status")).text
 
     async def version(self) -> str:
         """Return the version of the service."""
