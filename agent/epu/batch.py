@@ -9,7 +9,7 @@ from uuid import UUID
 from agent.epu.files import ABSENT, Signature, signature_of, take_snapshot
 from agent.epu.read import EpuManifest, parse_manifest
 from agent.epu.report import grid_of
-from core.errors import ManifestUnreadable
+from core.errors import ManifestLocked, ManifestUnreadable
 from domains.cryoem.manifests import EpuSession
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ class Unread:
     path: Path
     signature: Signature
     reason: str
+    #: It could not even be opened.
+    locked: bool = False
 
 
 def read_files(paths: Iterable[Path], max_bytes: int) -> list[Reading | Unread]:
@@ -49,7 +51,8 @@ def _read_file(path: Path, max_bytes: int) -> Reading | Unread:
     try:
         return _read(path, max_bytes)
     except ManifestUnreadable as error:
-        return Unread(path, signature_of(path) or ABSENT, error.reason)
+        locked = isinstance(error, ManifestLocked)
+        return Unread(path, signature_of(path) or ABSENT, error.reason, locked)
     except Exception as error:
         logger.exception(
             "Reading %s failed in a way that we do not know",

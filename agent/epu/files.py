@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 
-from core.errors import ManifestIncomplete, ManifestUnreadable
+from core.errors import ManifestIncomplete, ManifestLocked, ManifestUnreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ def take_snapshot(path: Path, max_bytes: int) -> Snapshot:
 
     Raises:
         ManifestIncomplete: It changed while it was read.
-        ManifestUnreadable: It cannot be read, or is larger than `max_bytes`.
+        ManifestLocked: It cannot be opened or read.
+        ManifestUnreadable: It is larger than `max_bytes`.
     """
     try:
         with path.open("rb") as file:
@@ -58,7 +59,7 @@ def take_snapshot(path: Path, max_bytes: int) -> Snapshot:
             after = Signature.of(os.fstat(file.fileno()))
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
-        raise ManifestUnreadable(str(path), reason) from error
+        raise ManifestLocked(str(path), reason) from error
     if len(data) > max_bytes:
         raise ManifestUnreadable(str(path), f"is larger than the limit of {max_bytes:,} bytes")
     if before != after or len(data) != after.size:

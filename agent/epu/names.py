@@ -1,8 +1,10 @@
 """What a path says: the kind of EPU file, and the ids in its file name and folder."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import PurePath
 
 from domains.cryoem.manifests import ImageName
@@ -38,22 +40,43 @@ class FileName:
     image: ImageName | None = None
 
 
+_OTHER = FileName(Kind.OTHER)
+
+
 def classify(path: str | PurePath) -> FileName:
     """Return what a path stands for; case does not matter, nor which slashes separate."""
-    parts = [part for part in _SEPARATOR.split(str(path)) if part]
-    name = parts[-1] if parts else ""
+    return _classified(str(path))
+
+
+@lru_cache(maxsize=10_000)
+def _classified(path: str) -> FileName:
+    # A file is asked about several times on its way through us.
+    parts = components(path)
+    return classify_in(parts[:-1], parts[-1] if parts else "")
+
+
+def components(path: str | PurePath) -> list[str]:
+    """Return the parts of a path, whichever slashes separate them."""
+    return [part for part in _SEPARATOR.split(str(path)) if part]
+
+
+def classify_in(folders: Sequence[str], name: str) -> FileName:
+    """Return what a file name stands for in a folder, given as the parts of its path."""
     lowered = name.lower()
+    if not lowered.endswith((".dm", ".xml")):
+        return _OTHER
     if lowered == "epusession.dm":
         return FileName(Kind.SESSION)
     if lowered == "atlas.dm":
         return FileName(Kind.ATLAS)
     if found := _SQUARE.fullmatch(name):
         return FileName(Kind.SQUARE, square_id=int(found[1]))
-    image = _image_name(name, _enclosing_square(parts[:-1]))
-    return FileName(Kind.OTHER) if image is None else FileName(Kind.IMAGE, image=image)
+    image = _image_name(name, folders)
+    return _OTHER if image is None else FileName(Kind.IMAGE, image=image)
 
 
-def _image_name(name: str, square_id: int | None) -> ImageName | None:
+def _image_name(name: str, folders: Sequence[str]) -> ImageName | None:
+    square_id = _enclosing_square(folders)
     if found := _SQUARE_IMAGE.fullmatch(name):
         return ImageName(level="square", stem=found[1], square_id=square_id)
     if found := _HOLE_IMAGE.fullmatch(name):
@@ -69,8 +92,14 @@ def _image_name(name: str, square_id: int | None) -> ImageName | None:
     return None
 
 
-def _enclosing_square(folders: list[str]) -> int | None:
+def _enclosing_square(folders: Sequence[str]) -> int | None:
     for folder in reversed(folders):
         if found := _SQUARE_FOLDER.fullmatch(folder):
             return int(found[1])
     return None
+
+
+def label(path: str | PurePath) -> str:
+    """Return what a path stands for in a word or two for people, images by their level."""
+    name = classify(path)
+    return name.kind.value if name.image is None else f"{name.image.level} image"

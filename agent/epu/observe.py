@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -31,33 +33,35 @@ class Notices(FileSystemEventHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._paths: set[Path] = set()
-        self._folders: set[Path] = set()
+        self._lock = threading.Lock()
+        self._paths: set[str] = set()
+        self._folders: set[str] = set()
         self._news = asyncio.Event()
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """Take in an event, in watchdog's thread."""
-        path = Path(str(event.dest_path or event.src_path))
+        path = os.fsdecode(event.dest_path or event.src_path)
         if isinstance(event, _FOLDER_NEWS):
-            self._loop.call_soon_threadsafe(self._add_folder, path)
+            self._add(path, is_folder=True)
         elif isinstance(event, _FILE_NEWS) and classify(path).kind is not Kind.OTHER:
-            self._loop.call_soon_threadsafe(self._add_path, path)
+            self._add(path, is_folder=False)
 
-    # Which set is in use is asked when the loop gets here: `take` may have changed it meanwhile.
-    def _add_folder(self, path: Path) -> None:
-        self._folders.add(path)
-        self._news.set()
-
-    def _add_path(self, path: Path) -> None:
-        self._paths.add(path)
-        self._news.set()
+    def _add(self, path: str, *, is_folder: bool) -> None:
+        with self._lock:
+            is_first = not (self._paths or self._folders)
+            (self._folders if is_folder else self._paths).add(path)
+        if is_first:
+            # Once for all until they are taken: a folder moved here tells of each of its files.
+            self._loop.call_soon_threadsafe(self._news.set)
 
     def take(self) -> tuple[set[Path], set[Path]]:
         """Return the files and folders since the last call."""
-        taken = self._paths, self._folders
-        self._paths, self._folders = set(), set()
+        with self._lock:
+            paths, folders = self._paths, self._folders
+            self._paths, self._folders = set(), set()
+        # What comes from here on sets it again, once the loop gets there.
         self._news.clear()
-        return taken
+        return set(map(Path, paths)), set(map(Path, folders))
 
     async def wait(self, seconds: float) -> None:
         """Return when there is news, or after a time."""
@@ -68,18 +72,25 @@ class Notices(FileSystemEventHandler):
 class Watches:
     """The folders that watchdog watches for us. What it misses, the next scan finds."""
 
-    def __init__(self, notices: Notices) -> None:
+    def __init__(self, notices: Notices, *, polling: bool) -> None:
+        """Prepare.
+
+        Args:
+            notices: Told of all that happens.
+            polling: Ask the file system for no news at all: scans find everything.
+        """
         self._notices = notices
-        self._observer = Observer()
+        self._observer = None if polling else Observer()
         self._watched: list[tuple[Path, bool]] = []
 
     def start(self) -> None:
         """Start watchdog's threads."""
-        self._observer.start()
+        if self._observer is not None:
+            self._observer.start()
 
     def add(self, folder: Path, *, recursive: bool) -> None:
         """Watch a folder that exists, once."""
-        if self.covers(folder) or not folder.is_dir():
+        if self._observer is None or self.covers(folder) or not folder.is_dir():
             return
         self._watched.append((folder, recursive))
         try:
@@ -102,15 +113,16 @@ class Watches:
 
     def stop(self) -> None:
         """Stop watchdog's threads and wait for their end."""
-        self._observer.stop()
-        if self._observer.is_alive():
-            self._observer.join()
+        if self._observer is not None:
+            self._observer.stop()
+            if self._observer.is_alive():
+                self._observer.join()
 
 
 @contextlib.asynccontextmanager
-async def watches(notices: Notices) -> AsyncIterator[Watches]:
+async def watches(notices: Notices, *, polling: bool = False) -> AsyncIterator[Watches]:
     """Watch folders while the block runs."""
-    watching = Watches(notices)
+    watching = Watches(notices, polling=polling)
     watching.start()
     try:
         yield watching

@@ -6,7 +6,7 @@ from uuid import UUID
 from agent.epu.files import Signature, printable
 from agent.epu.names import FileName
 from agent.epu.read import EpuManifest
-from core.errors import ManifestUnreadable
+from core.errors import ManifestUnreadable, MessageRejected
 from core.ids import ATHANOR, derived
 from domains.cryoem import ids
 from domains.cryoem.manifests import AtlasManifest, EpuSession, SquareManifest
@@ -17,6 +17,7 @@ from models.cryoem.messages import (
     EpuMessage,
     EpuSessionMessage,
     EpuSquareMessage,
+    parse_json,
 )
 
 
@@ -81,4 +82,22 @@ def report_failure(
         path=text,
         reason=printable(reason),
         observed_at=signature.modified_at,
+    )
+
+
+def report_refusal(body: bytes, reason: str) -> EpuFailureMessage | None:
+    """Return the message that the API refused what a file says; None for a refused report."""
+    try:
+        refused = parse_json(body)
+    except MessageRejected:
+        # By another version's lights it is none of ours: kept aside with its reason is enough.
+        return None
+    if not isinstance(refused, EpuMessage):
+        return None
+    return EpuFailureMessage(
+        message_id=str(derived(ATHANOR, "epu", "refused", refused.message_id)),
+        grid_uuid=refused.grid_uuid,
+        path=refused.path,
+        reason=printable(f"Athanor refused it: {reason}"[:2_000]),
+        observed_at=refused.observed_at,
     )

@@ -1,13 +1,14 @@
 """Which EPU files lie in a folder, and where a session's atlas is."""
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.epu.files import Signature, signature_of
-from agent.epu.names import FileName, Kind, classify
+from agent.epu.files import Signature
+from agent.epu.names import FileName, Kind, classify, classify_in, components
 from agent.epu.paths import PathMap
 from agent.epu.read import DEFAULT_MAX_BYTES, read_manifest
 from core.errors import ConfigurationError, ManifestUnreadable
@@ -49,31 +50,62 @@ def parents_first(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (rank(classify(path)), str(path)))
 
 
-def find_session_files(session_dir: Path) -> ScanResult:
+def find_session_files(
+    session_dir: Path, *, known: Callable[[Path, Signature], bool] = lambda *_: False
+) -> ScanResult:
     """Return the manifests below a folder; symbolic links to folders are not followed.
+
+    Args:
+        session_dir: The folder.
+        known: Tells which files to leave out.
 
     Raises:
         ConfigurationError: The folder does not exist or cannot be listed.
     """
     check_folder(session_dir)
+    ranked: list[tuple[int, str, Path]] = []
     found: dict[Path, Signature] = {}
     failures: list[OSError] = []
-    for folder, _, names in os.walk(session_dir, onerror=failures.append):
-        for name in names:
-            path = Path(folder, name)
-            if classify(path).kind is Kind.OTHER:
-                continue
-            signature = signature_of(path)
-            if signature is not None:
-                found[path] = signature
+    for folder, entries in _folders(str(session_dir), failures):
+        parts = components(folder)
+        for entry in entries:
+            name = classify_in(parts, entry.name)
+            # Vanished meanwhile, or a link that leads nowhere: nothing to read yet.
+            with contextlib.suppress(OSError):
+                if name.kind is not Kind.OTHER and not entry.is_dir():
+                    path, signature = Path(entry.path), Signature.of(entry.stat())
+                    if not known(path, signature):
+                        found[path] = signature
+                        ranked.append((rank(name), entry.path, path))
+    ranked.sort()
     return ScanResult(
-        files=tuple(parents_first(found)),
+        files=tuple(path for _, _, path in ranked),
         signatures=found,
         failures=tuple(
             FileFailure(str(error.filename), f"cannot be listed: {error.strerror}")
             for error in failures
         ),
     )
+
+
+def outermost(folders: Collection[Path]) -> list[Path]:
+    """Return the folders that lie in no other of them."""
+    return [folder for folder in folders if not any(above in folders for above in folder.parents)]
+
+
+def _folders(folder: str, failures: list[OSError]) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Yield each folder with what is in it; on Windows that tells sizes and times already."""
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            with os.scandir(current) as listing:
+                entries = list(listing)
+            waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            failures.append(error)
+            continue
+        yield current, entries
 
 
 def check_folder(folder: Path) -> None:

@@ -4,14 +4,18 @@ Pure: it is told what was found on disk and what time it is (seconds of any stea
 and does nothing itself.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.epu.files import ABSENT, Signature
+from agent.epu.names import label
 
 #: Longest pause between two readings of a file that is not complete, in seconds.
 _LONGEST_PAUSE = 5.0
+#: Seconds between two readings of a file that could not be opened for long.
+_LOCKED_PAUSE = 30.0
 _NEVER = float("inf")
 
 
@@ -29,6 +33,8 @@ class WaitingFile:
     attempts: int = 0
     #: It is known to be needed, and waits even while it does not exist.
     expected: bool = False
+    #: That it cannot be opened has been said.
+    complained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ class Ledger:
         self._give_up_seconds = give_up_seconds
         self._waiting: dict[Path, WaitingFile] = {}
         self._outcomes: dict[Path, Outcome] = {}
+        self._failures: dict[Path, Outcome] = {}
+        self._kinds: Counter[str] = Counter()
 
     @property
     def waiting(self) -> Mapping[Path, WaitingFile]:
@@ -60,6 +68,33 @@ class Ledger:
         return {
             path: outcome for path, outcome in self._outcomes.items() if path not in self._waiting
         }
+
+    @property
+    def failures(self) -> dict[Path, str]:
+        """Why files failed that are not waiting (again)."""
+        return {
+            path: outcome.failure or ""
+            for path, outcome in self._failures.items()
+            if path not in self._waiting
+        }
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """How many files were ingested, by what they are."""
+        return self._kinds
+
+    def count_ingested(self) -> int:
+        """Return how many files ended well and are not waiting again."""
+        again = sum(path in self._outcomes and path not in self._failures for path in self._waiting)
+        return len(self._outcomes) - len(self._failures) - again
+
+    def recall(self, path: Path, signature: Signature, digest: bytes) -> None:
+        """Take in that a state of a file was ingested before our time."""
+        if path not in self._outcomes:
+            self._end(path, Outcome(signature, digest))
+        waiting = self._waiting.get(path)
+        if waiting is not None and waiting.signature == signature:
+            del self._waiting[path]
 
     def expect(self, path: Path, now: float) -> None:
         """Wait for a file that is known to be needed, whether it exists yet or not."""
@@ -86,6 +121,7 @@ class Ledger:
                 unchanged_since=now,
                 look_at=now + self._settle_seconds,
                 expected=waiting.expected if waiting else False,
+                complained=waiting.complained if waiting else False,
             )
             return self._settle_seconds == 0
         return waiting.look_at <= now
@@ -100,6 +136,22 @@ class Ledger:
         else:
             del self._waiting[waiting.path]
 
+    def is_new(self, path: Path) -> bool:
+        """Tell whether a file was never observed."""
+        return path not in self._waiting and path not in self._outcomes
+
+    def knows(self, path: Path, signature: Signature) -> bool:
+        """Tell whether a file has ended, or waits, in the very state that was found on disk.
+
+        Safe to ask from another thread, of many files.
+        """
+        known = self._waiting.get(path) or self._outcomes.get(path)
+        return known is not None and known.signature == signature
+
+    def queue(self, path: Path) -> None:
+        """Let a file that is ready wait for its turn."""
+        self.park(path, "is about to be read")
+
     def due(self, now: float) -> list[Path]:
         """Return the files that are to be looked at now."""
         return [path for path, waiting in self._waiting.items() if waiting.look_at <= now]
@@ -107,6 +159,13 @@ class Ledger:
     def next_look(self) -> float:
         """Return when the next file is due; infinity for none."""
         return min((waiting.look_at for waiting in self._waiting.values()), default=_NEVER)
+
+    def is_busy(self) -> bool:
+        """Tell whether a file will be looked at again that may yet end well by itself soon."""
+        return any(
+            waiting.look_at < _NEVER and not waiting.complained
+            for waiting in self._waiting.values()
+        )
 
     def is_known_content(self, path: Path, digest: bytes) -> bool:
         """Tell whether this very content of the file is ingested already."""
@@ -116,12 +175,26 @@ class Ledger:
     def ingested(self, path: Path, signature: Signature, digest: bytes) -> None:
         """End a file well."""
         self._waiting.pop(path, None)
-        self._outcomes[path] = Outcome(signature, digest)
+        self._end(path, Outcome(signature, digest))
 
     def failed(self, path: Path, signature: Signature, reason: str) -> None:
         """End a file as failed, until it is rewritten."""
         self._waiting.pop(path, None)
-        self._outcomes[path] = Outcome(signature, failure=reason)
+        self._end(path, Outcome(signature, failure=reason))
+
+    def _end(self, path: Path, outcome: Outcome) -> None:
+        self._start(path)
+        self._outcomes[path] = outcome
+        if outcome.failure is None:
+            self._kinds[label(path)] += 1
+        else:
+            self._failures[path] = outcome
+
+    def _start(self, path: Path) -> Outcome | None:
+        outcome = self._outcomes.pop(path, None)
+        if outcome is not None and self._failures.pop(path, None) is None:
+            self._kinds[label(path)] -= 1
+        return outcome
 
     def unreadable(self, path: Path, reason: str, now: float) -> bool:
         """Note that a file cannot be read as it is; return whether to give it up.
@@ -141,6 +214,16 @@ class Ledger:
         )
         return False
 
+    def locked(self, path: Path, now: float) -> bool:
+        """Let a file that cannot be opened wait on; return whether to say so, which is once.
+
+        Its content may be as good as any: whoever holds it open, or a network that is away,
+        changes neither its size nor its time when that is over.
+        """
+        waiting = self._waiting[path]
+        self._waiting[path] = replace(waiting, look_at=now + _LOCKED_PAUSE, complained=True)
+        return not waiting.complained
+
     def park(self, path: Path, reason: str) -> None:
         """Let a file wait until something else happens (`unpark`), or it is rewritten."""
         self._waiting[path] = replace(self._waiting[path], look_at=_NEVER, reason=reason)
@@ -158,6 +241,6 @@ class Ledger:
     def start_over(self, below: Path, now: float) -> None:
         """Look again at every ended file of a folder, as if it had never been read."""
         for path in [path for path in self._outcomes if path.is_relative_to(below)]:
-            outcome = self._outcomes.pop(path)
-            if path not in self._waiting:
+            outcome = self._start(path)
+            if outcome is not None and path not in self._waiting:
                 self._waiting[path] = WaitingFile(path, outcome.signature, now, now, now)

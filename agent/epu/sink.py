@@ -1,9 +1,10 @@
-"""Where the agent's messages go: the API by HTTP, or memory."""
+"""Where the agent's messages go: the API by HTTP, the spool on disk, or memory."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
+from uuid import UUID
 
 import httpx
 from tenacity import (
@@ -13,17 +14,12 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from core.errors import AthanorError, ConfigurationError, MessageRejected
+from agent.epu.api import MAX_BYTES, MAX_MESSAGES, Api, BatchRefused, SinkUnavailable
+from agent.epu.remembered import NOTHING, Ending, FileRecord, Remembered
+from core.errors import MessageRejected
 from models.cryoem.messages import Message
 
 logger = logging.getLogger(__name__)
-
-MAX_MESSAGES = 500
-MAX_BYTES = 4_000_000
-#: Answers that say "later", besides all from 500.
-_LATER = frozenset({408, 425, 429})
-#: Answers that no choice of messages can change: the address or our right to use it is wrong.
-_MISDIRECTED = frozenset({401, 403, 404, 405, 407})
 
 
 class SendRejected(MessageRejected):
@@ -36,15 +32,22 @@ class SendRejected(MessageRejected):
         super().__init__(f"{len(self.refused)} messages were refused: {reasons[:500]}")
 
 
-class SinkUnavailable(AthanorError):
-    """The receiver cannot take messages now."""
-
-
 class Sink(Protocol):
     """What takes messages from the agent."""
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(
+        self,
+        messages: Sequence[Message],
+        *,
+        files: Sequence[FileRecord] = (),
+        ending: Ending | None = None,
+    ) -> None:
         """Return when every message is stored for good.
+
+        Args:
+            messages: In the order in which they are to arrive.
+            files: What to remember once the messages are stored.
+            ending: The session's end that one of the messages is about.
 
         Raises:
             SendRejected: Some can never be stored; the others are.
@@ -52,15 +55,33 @@ class Sink(Protocol):
         """
         ...
 
+    async def recall(self, grid: UUID) -> Remembered:
+        """Return what is remembered of a grid."""
+        ...
 
-class MemorySink:
+
+class _Forgetful:
+    """A sink that knows nothing of what was reported before its time."""
+
+    async def recall(self, grid: UUID) -> Remembered:  # noqa: ARG002 (it remembers nothing)
+        """Return nothing."""
+        return NOTHING
+
+
+class MemorySink(_Forgetful):
     """Keeps messages in memory, in the order in which they came."""
 
     def __init__(self, refuse: Callable[[Message], str | None] = lambda _: None) -> None:
         self.messages: list[Message] = []
         self._refuse = refuse
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(
+        self,
+        messages: Sequence[Message],
+        *,
+        files: Sequence[FileRecord] = (),  # noqa: ARG002 (it remembers nothing)
+        ending: Ending | None = None,  # noqa: ARG002 (as above)
+    ) -> None:
         """Keep the messages that are not to be refused."""
         refused: dict[int, str] = {}
         for index, message in enumerate(messages):
@@ -73,10 +94,34 @@ class MemorySink:
             raise SendRejected(refused)
 
 
-class HttpSink:
-    """Posts messages to Athanor's API, and keeps trying while that is away.
+class PrintingSink(_Forgetful):
+    """Says what would be sent, and sends nothing."""
 
-    Sending twice does no harm: the messages carry ids that the API recognises.
+    def __init__(self, say: Callable[[str], None], *, as_json: bool = False) -> None:
+        self._say = say
+        self._as_json = as_json
+
+    async def send(
+        self,
+        messages: Sequence[Message],
+        *,
+        files: Sequence[FileRecord] = (),  # noqa: ARG002 (it remembers nothing)
+        ending: Ending | None = None,  # noqa: ARG002 (as above)
+    ) -> None:
+        """Say a line for each message: the whole of it as JSON, or what it is about."""
+        for message in messages:
+            if self._as_json:
+                self._say(message.model_dump_json())
+            else:
+                kind = getattr(message, "event_type", "")
+                self._say(f"{kind} {getattr(message, 'path', '')} {message.message_id}")
+
+
+class HttpSink(_Forgetful):
+    """Posts messages to Athanor's API at once, keeping nothing: it waits while that is away.
+
+    Sending twice does no harm: the messages carry ids that the API recognises. What must
+    outlive this process goes through the spool instead.
     """
 
     def __init__(
@@ -95,10 +140,7 @@ class HttpSink:
             client: Used instead of one of our own, and left open.
             longest_pause: Most seconds between two tries.
         """
-        self._url = f"{api_url.rstrip('/')}/messages"
-        self._source = source
-        self._own_client = client is None
-        self._client = client or httpx.AsyncClient(timeout=httpx.Timeout(60.0, connect=5.0))
+        self._api = Api(api_url, source, client=client)
         self._longest_pause = longest_pause
 
     async def __aenter__(self) -> Self:
@@ -110,14 +152,15 @@ class HttpSink:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        await self._api.aclose()
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        if self._own_client:
-            await self._client.aclose()
-
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(
+        self,
+        messages: Sequence[Message],
+        *,
+        files: Sequence[FileRecord] = (),  # noqa: ARG002 (it remembers nothing)
+        ending: Ending | None = None,  # noqa: ARG002 (as above)
+    ) -> None:
         """Post the messages in order, in bounded batches; see `Sink.send`."""
         bodies = [message.model_dump_json().encode() for message in messages]
         refused: dict[int, str] = {}
@@ -130,52 +173,28 @@ class HttpSink:
         """Post the bodies at some indices; return why which of them were refused."""
         if not batch:
             return {}
-        answer = await self._post_stubbornly(b"[" + b",".join(bodies[i] for i in batch) + b"]")
-        if answer.is_success:
-            return {}
-        if answer.status_code in _MISDIRECTED or not answer.is_client_error:
-            raise ConfigurationError(
-                f"{self._url} answered {answer.status_code}: is that the address of "
-                "Athanor's API (ATHANOR_AGENT__API_URL)?"
-            )
-        named = {
-            batch[index]: reason
-            for index, reason in _named_culprits(answer).items()
-            if 0 <= index < len(batch)
-        }
-        if named:
-            return named | await self._post(bodies, [i for i in batch if i not in named])
-        if len(batch) == 1:
-            return {batch[0]: f"the API answered {answer.status_code}: {answer.text[:300]}"}
-        half = len(batch) // 2
-        return {
-            **await self._post(bodies, batch[:half]),
-            **await self._post(bodies, batch[half:]),
-        }
+        try:
+            await self._post_stubbornly([bodies[index] for index in batch])
+        except BatchRefused as refusal:
+            named = {batch[index]: reason for index, reason in refusal.named.items()}
+            if named:
+                return named | await self._post(bodies, [i for i in batch if i not in named])
+            if len(batch) == 1:
+                return {batch[0]: refusal.reason}
+            half = len(batch) // 2
+            return {
+                **await self._post(bodies, batch[:half]),
+                **await self._post(bodies, batch[half:]),
+            }
+        return {}
 
-    async def _post_stubbornly(self, body: bytes) -> httpx.Response:
+    async def _post_stubbornly(self, bodies: Sequence[bytes]) -> None:
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(SinkUnavailable),
             wait=wait_random_exponential(multiplier=0.2, max=self._longest_pause),
             before_sleep=_say_why,
         )
-        return await attempts(self._post_once, body)
-
-    async def _post_once(self, body: bytes) -> httpx.Response:
-        try:
-            answer = await self._client.post(
-                self._url,
-                params={"source": self._source},
-                content=body,
-                headers={"Content-Type": "application/json"},
-            )
-        except httpx.TransportError as error:
-            raise SinkUnavailable(
-                f"{self._url} cannot be reached: {error or type(error).__name__}"
-            ) from error
-        if answer.is_server_error or answer.status_code in _LATER:
-            raise SinkUnavailable(f"{self._url} answered {answer.status_code}")
-        return answer
+        await attempts(self._api.post, bodies)
 
 
 def _batches(bodies: Sequence[bytes]) -> Iterator[list[int]]:
@@ -189,22 +208,6 @@ def _batches(bodies: Sequence[bytes]) -> Iterator[list[int]]:
         size += len(body)
     if batch:
         yield batch
-
-
-def _named_culprits(answer: httpx.Response) -> dict[int, str]:
-    """Return what a problem document says of single messages: reason by index."""
-    try:
-        problem = answer.json()
-    except ValueError:
-        return {}
-    errors = problem.get("errors") if isinstance(problem, dict) else None
-    culprits: dict[int, str] = {}
-    for error in errors if isinstance(errors, list) else ():
-        if isinstance(error, dict) and isinstance(error.get("index"), int):
-            reason = f"{error.get('field', 'message')}: {error.get('reason', 'refused')}"
-            known = culprits.get(error["index"])
-            culprits[error["index"]] = f"{known}; {reason}" if known else reason
-    return culprits
 
 
 def _say_why(state: RetryCallState) -> None:

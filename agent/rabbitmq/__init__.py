@@ -1,0 +1,1 @@
+"""The sensor: messages from RabbitMQ are stored, then acknowledged."""

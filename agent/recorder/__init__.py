@@ -1,0 +1,1 @@
+"""Recordings of what is written into a folder, and their replay elsewhere."""
