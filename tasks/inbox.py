@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -12,10 +13,10 @@ from blocks.resources import Resources
 from core.clock import utcnow
 from core.errors import LeaseLost, StorageUnavailable, UnknownParent
 from models import drain, inbox
-from models.cryoem.predictions import Missing
 from models.drain import DrainLease
-from models.inbox import InboxMessage
-from models.work import Lease
+from models.inbox import Missing, Received
+from tasks import measuring
+from tasks.dead_letters import dead_letters, together
 from tasks.draining import Drained, drain_key
 from tasks.ringing import Bell, ring
 
@@ -29,7 +30,7 @@ _NOT_THE_MESSAGE = (OperationalError, InterfaceError, StorageUnavailable, LeaseL
 class Outcome:
     """What handling some messages led to, to be done after the commit."""
 
-    done: list[InboxMessage] = field(default_factory=list)
+    done: list[Received] = field(default_factory=list)
     waiting: list[Missing] = field(default_factory=list)
     dead: int = 0
     bells: list[Bell] = field(default_factory=list)
@@ -47,10 +48,21 @@ class Outcome:
             self.notes[what] = self.notes.get(what, 0) + number
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Messages that were handled in one transaction."""
+
+    messages: list[Received]
+    outcome: Outcome
+    taken_at: datetime
+    #: The moment that the rows of what is done have.
+    done_at: datetime
+
+
 class Handler(Protocol):
     """Effects of messages in one transaction; an exception says that a message is at fault."""
 
-    def __call__(self, session: Session, messages: Sequence[InboxMessage], /) -> Outcome:
+    def __call__(self, session: Session, messages: Sequence[Received], /) -> Outcome:
         """Handle messages of one key, in order."""
         ...
 
@@ -101,17 +113,38 @@ class InboxStep:
         self._key = key
         self._handler = handler
         self._flow_run_id = flow_run_id
+        #: How many messages are to be handled one by one; None before the lease tells.
+        self._careful: int | None = None
+        #: Whether the last batch was full, so that there may well be more.
+        self._more = False
 
     async def __call__(self, lease: DrainLease) -> int:
         """Handle one batch; return how many messages it had."""
         here = self._here
+        if self._careful is None:
+            self._careful = lease.careful
         # Reading first: a look that finds nothing commits nothing, and so wakes nobody.
-        if not await here.database.read(self.has_work):
+        if not self._more and not await here.database.read(self.has_work):
             return 0
-        claimed, messages = await here.database.write(self._claim, lease)
+        claimed = await here.database.write(self._claim, lease) if self._careful else None
+        batch = await here.database.write(self._handle, lease, claimed)
+        committed_at = utcnow()
+        messages, outcome = batch.messages, batch.outcome
+        self._careful = max(self._careful - len(messages), 0)
+        self._more = inbox.is_full(
+            messages, limit=1 if claimed else here.settings.worker.batch_size
+        )
         if not messages:
             return 0
-        outcome = await here.database.write(self._handle, lease, claimed, messages)
+        measuring.handled(
+            lease.flow,
+            messages,
+            {"done": len(outcome.done), "waiting": len(outcome.waiting), "dead": outcome.dead},
+            notes=outcome.notes,
+            taken_at=batch.taken_at,
+            done_at=batch.done_at,
+            committed_at=committed_at,
+        )
         self.drained.batches += 1
         self.drained.messages += len(messages)
         self.drained.waiting += len(outcome.waiting)
@@ -119,21 +152,8 @@ class InboxStep:
         for what, number in outcome.notes.items():
             self.drained.count(what, number)
         await ring(here, outcome.bells)
-        for event, resource, payload in outcome.events:
+        for event, resource, payload in together(outcome.events):
             here.emit(event, resource, payload)
-        logger.info(
-            "%s handled %d messages of %s",
-            lease.flow,
-            len(messages),
-            lease.key,
-            extra={
-                "action": "batch_done",
-                "domain": "cryoem",
-                "flow_run_id": self._flow_run_id,
-                "key": lease.key,
-                "messages": len(messages),
-            },
-        )
         return len(messages)
 
     def has_work(self, session: Session) -> bool:
@@ -146,38 +166,43 @@ class InboxStep:
             max_attempts=self._here.settings.worker.max_attempts,
         )
 
-    def _claim(self, session: Session, lease: DrainLease) -> tuple[Lease, list[InboxMessage]]:
-        settings = self._here.settings.worker
-        drain.hold(session, lease, now=utcnow(), lease_seconds=settings.lease_seconds)
-        return inbox.claim_messages(
-            session,
-            flow=lease.flow,
-            key=lease.key,
-            holder=lease.holder,
-            now=utcnow(),
-            lease_seconds=settings.lease_seconds,
-            limit=settings.batch_size,
-            max_attempts=settings.max_attempts,
-        )
-
-    def _handle(
-        self,
-        session: Session,
-        lease: DrainLease,
-        claimed: Lease,
-        messages: Sequence[InboxMessage],
-    ) -> Outcome:
+    def _claim(self, session: Session, lease: DrainLease) -> list[Received]:
+        """Count a try of the next message, which may be the one that runs crash on."""
         seconds = self._here.settings.worker.lease_seconds
         drain.hold(session, lease, now=utcnow(), lease_seconds=seconds)
-        outcome = self._apply(session, claimed, messages)
-        for missing in outcome.waiting:
-            inbox.let_wait(
-                session, [missing.message], claimed, what=missing.what, ident=missing.ident
-            )
-        inbox.finish(session, outcome.done, claimed, now=utcnow(), flow_run_id=self._flow_run_id)
-        return outcome
+        messages = self._take(session, limit=1)
+        inbox.claim(session, messages, holder=lease.holder, now=utcnow(), lease_seconds=seconds)
+        return messages
 
-    def _apply(self, session: Session, claimed: Lease, messages: Sequence[InboxMessage]) -> Outcome:
+    def _handle(
+        self, session: Session, lease: DrainLease, claimed: list[Received] | None
+    ) -> "_Batch":
+        taken_at = utcnow()
+        settings = self._here.settings.worker
+        limit = settings.batch_size if claimed is None else 1
+        drain.hold(
+            session, lease, now=utcnow(), lease_seconds=settings.lease_seconds, handled=limit
+        )
+        messages = self._take(session, limit=limit) if claimed is None else claimed
+        if not messages:
+            return _Batch(messages, Outcome(), taken_at, taken_at)
+        outcome = self._apply(session, messages)
+        inbox.let_wait(session, outcome.waiting)
+        done_at = utcnow()
+        inbox.finish(session, outcome.done, now=done_at, flow_run_id=self._flow_run_id)
+        return _Batch(messages, outcome, taken_at, done_at)
+
+    def _take(self, session: Session, *, limit: int) -> list[Received]:
+        return inbox.take(
+            session,
+            flow=self._flow,
+            key=self._key,
+            now=utcnow(),
+            limit=limit,
+            max_attempts=self._here.settings.worker.max_attempts,
+        )
+
+    def _apply(self, session: Session, messages: Sequence[Received]) -> Outcome:
         """Handle messages together; halve the batch around one that is at fault."""
         try:
             with session.begin_nested():
@@ -186,19 +211,17 @@ class InboxStep:
             raise
         except Exception as error:  # noqa: BLE001 (the drain's one broad catch: wait, split or bury)
             if len(messages) == 1:
-                return self._blame(session, claimed, messages[0], error)
+                return self._blame(session, messages[0], error)
             middle = len(messages) // 2
-            outcome = self._apply(session, claimed, messages[:middle])
-            outcome.add(self._apply(session, claimed, messages[middle:]))
+            outcome = self._apply(session, messages[:middle])
+            outcome.add(self._apply(session, messages[middle:]))
             return outcome
 
-    def _blame(
-        self, session: Session, claimed: Lease, message: InboxMessage, error: Exception
-    ) -> Outcome:
+    def _blame(self, session: Session, message: Received, error: Exception) -> Outcome:
         if isinstance(error, UnknownParent):
             return Outcome(waiting=[Missing(message, error.kind, error.ident)])
         reason = f"{type(error).__name__}: {error}"
-        inbox.set_aside(session, message, claimed, reason=reason)
+        inbox.set_aside(session, message, reason=reason)
         logger.warning(
             "Set message %s aside: %s",
             message.id,
@@ -206,9 +229,5 @@ class InboxStep:
             exc_info=error,
             extra={"action": "message_dead", "domain": message.domain, "event_id": str(message.id)},
         )
-        event = (
-            "athanor.cryoem.message.dead",
-            f"athanor.message.{message.id}",
-            {"message_id": str(message.id), "kind": message.kind, "reason": reason[:500]},
-        )
+        event = dead_letters(1, message_id=str(message.id), kind=message.kind, reason=reason)
         return Outcome(dead=1, events=[event])

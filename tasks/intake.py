@@ -2,8 +2,10 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +13,20 @@ from sqlmodel import Session
 
 from core.clock import utcnow
 from core.errors import MessageRejected
+from core.metrics import OTHER
 from models import inbox
 from models.base import DeliveryState
 from models.cryoem import intake
-from models.cryoem.messages import AnyMessage, parse
-from models.inbox import NewMessage, Stored
-from tasks.ringing import Bell, Ringable, ring
+from models.cryoem.messages import AnyMessage, EpuFailureMessage, parse, parse_json
+from models.inbox import InboxMessage, NewMessage, Stored
+from tasks import measuring
+from tasks.dead_letters import dead_letters
+from tasks.ringing import Bell, Ringable, Ringer, ring
 
 #: How deep what cannot be processed is kept; a message of ours has four levels.
 _DEEPEST = 50
+#: Columns of a message that follow from its validation.
+_AFRESH = ("kind", "flow", "key", "payload", "state", "waiting_for", "error")
 
 
 @dataclass(frozen=True)
@@ -56,16 +63,20 @@ async def accept(
     source: str,
     message_ids: Sequence[str | None] | None = None,
     keep_rejected: bool = False,
+    also: Callable[[Session], None] | None = None,
+    ringer: Ringer | None = None,
 ) -> Accepted:
     """Store messages and see to it that a run works on them.
 
     Args:
         where: Database, doorbell and launcher.
-        bodies: JSON values, one per message.
+        bodies: JSON values, one per message; `bytes` are the text of one.
         source: Who sends; message ids are unique per source.
         message_ids: Ids from outside the bodies; a body's own `message_id` goes before.
         keep_rejected: Keep what can never be processed as a dead message, rather than
             refuse the whole call (for senders who cannot be told).
+        also: Done first in the same transaction; what it raises undoes everything.
+        ringer: Rings in the background; without it, rings are waited for.
 
     Raises:
         MessagesRejected: Some are malformed, and `keep_rejected` is not set.
@@ -74,14 +85,57 @@ async def accept(
     parsed: list[AnyMessage | Problem] = []
     for index, body in enumerate(bodies):
         try:
-            parsed.append(parse(body))
+            parsed.append(parse_json(body) if isinstance(body, bytes) else parse(body))
         except MessageRejected as error:
             parsed.append(Problem(index, error.fields, str(error), error.reasons))
     problems = [one for one in parsed if isinstance(one, Problem)]
+    kinds = [OTHER if isinstance(one, Problem) else one.event_type for one in parsed]
     if problems and not keep_rejected:
+        measuring.refused(kinds)
         raise MessagesRejected(problems)
-    stored, bells = await where.database.write(_store, bodies, parsed, given, source)
-    return Accepted(tuple(stored), await ring(where, bells))
+    began = perf_counter()
+    kept = await where.database.write(_store, bodies, parsed, given, source, also)
+    measuring.stored(
+        kept.rows,
+        kinds,
+        kept.stored,
+        source=source,
+        received_at=kept.received_at,
+        seconds=perf_counter() - began,
+    )
+    launched = 0
+    if ringer is None:
+        launched = await ring(where, kept.bells)
+    else:
+        ringer.ring(kept.bells)
+    _tell_of_dead(where, parsed, kept.stored)
+    return Accepted(tuple(kept.stored), launched)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What one transaction stored."""
+
+    rows: list[NewMessage]
+    stored: list[Stored]
+    bells: list[Bell]
+    received_at: datetime
+
+
+def _tell_of_dead(
+    where: Ringable, parsed: Sequence[AnyMessage | Problem], stored: Sequence[Stored]
+) -> None:
+    dead = [
+        (kept, one)
+        for one, kept in zip(parsed, stored, strict=True)
+        if isinstance(one, Problem | EpuFailureMessage) and not kept.repeated
+    ]
+    if dead and where.launcher:
+        kept, first = dead[0]
+        kind = "rejected" if isinstance(first, Problem) else first.event_type
+        where.launcher.emit(
+            *dead_letters(len(dead), message_id=str(kept.id), kind=kind, reason=first.reason)
+        )
 
 
 def _store(
@@ -90,7 +144,10 @@ def _store(
     parsed: Sequence[AnyMessage | Problem],
     message_ids: Sequence[str | None],
     source: str,
-) -> tuple[list[Stored], list[Bell]]:
+    also: Callable[[Session], None] | None,
+) -> _Kept:
+    if also is not None:
+        also(session)
     outside = [given and storable_text(given) for given in message_ids]
     ids = [
         given if isinstance(one, Problem) else one.message_id or given
@@ -115,17 +172,24 @@ def _store(
                 reason=storable_text(one.reason),
             )
     full = [row for row in rows if row is not None]
-    stored = inbox.store(session, full, now=utcnow())
+    received_at = utcnow()
+    stored = inbox.store(session, full, now=received_at)
     bells = [
         (row.flow, row.key)
         for row, kept in zip(full, stored, strict=True)
         if row.state == DeliveryState.PENDING and not kept.repeated
     ]
-    return stored, list(dict.fromkeys(bells))
+    return _Kept(full, stored, list(dict.fromkeys(bells)), received_at)
 
 
 def as_payload(body: object) -> dict[str, Any]:
     """Return any body as JSON that a database takes: NaN and infinity as text."""
+    if isinstance(body, bytes):
+        text = body.decode("utf-8", "replace")
+        try:
+            return as_payload(json.loads(text))
+        except (ValueError, RecursionError):
+            return {"body": storable_text(text)}
     if isinstance(body, Mapping):
         return {storable_text(str(key)): _storable(value) for key, value in body.items()}
     return {"body": _storable(body)}
@@ -169,33 +233,28 @@ async def reinject(where: Ringable, ids: Sequence[UUID]) -> list[Reinjected]:
 
 
 def _reinject(session: Session, ids: Sequence[UUID]) -> tuple[list[Reinjected], list[Bell]]:
-    outcomes: list[Reinjected] = []
-    bells: list[Bell] = []
     rows = inbox.retryable(session, ids)
+    valid: list[tuple[InboxMessage, AnyMessage]] = []
+    outcomes: dict[UUID, Reinjected] = {}
     for row in rows:
         try:
-            message = parse(row.payload)
+            valid.append((row, parse(row.payload)))
         except MessageRejected as error:
-            inbox.replace(session, row.id, state=DeliveryState.DEAD, error=str(error))
-            outcomes.append(Reinjected(row.id, DeliveryState.DEAD, str(error)))
-            continue
-        (fresh,) = intake.prepare(
-            session, [message], source=row.source, message_ids=[row.message_id]
-        )
-        inbox.replace(
-            session,
-            row.id,
-            kind=fresh.kind,
-            flow=fresh.flow,
-            key=fresh.key,
-            payload=fresh.payload,
-            state=fresh.state,
-            waiting_for=fresh.waiting_for,
-            error=fresh.error,
-            attempts=0,
-            available_at=utcnow(),
-        )
-        outcomes.append(Reinjected(row.id, fresh.state, fresh.error))
+            outcomes[row.id] = Reinjected(row.id, DeliveryState.DEAD, str(error))
+    refused = [{"id": one.id, "error": one.reason} for one in outcomes.values()]
+    inbox.replace(session, refused, state=DeliveryState.DEAD)
+    prepared = intake.prepare(
+        session,
+        [message for _, message in valid],
+        source="",  # rows keep the source that they have, and the id that it gave them
+        message_ids=[None] * len(valid),
+    )
+    changed: list[dict[str, Any]] = []
+    bells: list[Bell] = []
+    for (row, _), fresh in zip(valid, prepared, strict=True):
+        changed.append({"id": row.id, **{name: getattr(fresh, name) for name in _AFRESH}})
+        outcomes[row.id] = Reinjected(row.id, fresh.state, fresh.error)
         if fresh.state == DeliveryState.PENDING:
             bells.append((fresh.flow, fresh.key))
-    return outcomes, list(dict.fromkeys(bells))
+    inbox.replace(session, changed, attempts=0, available_at=utcnow())
+    return [outcomes[row.id] for row in rows], list(dict.fromkeys(bells))

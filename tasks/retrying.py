@@ -6,14 +6,23 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import exponential_backoff
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import AthenaOutcomeUnknown, AthenaUnavailable, LeaseLost, StorageUnavailable
+from core.errors import (
+    AthenaOutcomeUnknown,
+    AthenaUnavailable,
+    BrokerUnavailable,
+    LeaseLost,
+    NotificationUnsent,
+    StorageUnavailable,
+)
 
 #: What another try may meet healed. A refusal (400, 404) or a fault of ours stays one.
 MAY_HEAL: Final = (
     AthenaUnavailable,
     AthenaOutcomeUnknown,
+    BrokerUnavailable,
     StorageUnavailable,
     LeaseLost,
+    NotificationUnsent,
     DBAPIError,
     TimeoutError,
 )

@@ -1,12 +1,16 @@
 """Rings: make sure that a run works on a key, and wake the one that lingers over it (rule 6)."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Protocol
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError
+
+from core import metrics
 from core.clock import utcnow
-from core.errors import PrefectUnavailable
+from core.errors import PrefectUnavailable, StorageUnavailable
 from messaging.doorbell import Doorbell
 from messaging.launcher import Launcher
 from models import drain
@@ -47,6 +51,7 @@ async def ring(where: Ringable, bells: Iterable[Bell]) -> int:
     for flow, key in dict.fromkeys(bells):
         wanted = await where.database.write(drain.ring, flow=flow, key=key, now=utcnow())
         if not wanted:
+            metrics.LAUNCHES.labels(flow, "joined").inc()
             await where.doorbell.notify(flow, key)
             continue
         launched += await _launch(where, flow, key)
@@ -64,6 +69,7 @@ async def _launch(where: Ringable, flow: str, key: str) -> int:
         )
     except PrefectUnavailable as error:
         await where.database.write(drain.unring, flow=flow, key=key)
+        metrics.LAUNCHES.labels(flow, "failed").inc()
         logger.warning(
             "Could not launch %s for %s, the sweep will: %s",
             flow,
@@ -72,4 +78,49 @@ async def _launch(where: Ringable, flow: str, key: str) -> int:
             extra={"action": "launch_failed", "domain": "cryoem", "flow": flow, "key": key},
         )
         return 0
+    metrics.LAUNCHES.labels(flow, "launched").inc()
     return 1
+
+
+class Ringer:
+    """Rings in the background, for who has more to store meanwhile.
+
+    A ring waits for the batch that a run has in hand; what is asked for a key while one waits
+    is one ring more, however often it was asked for.
+    """
+
+    def __init__(self, where: Ringable) -> None:
+        """Take what ringing needs."""
+        self._where = where
+        self._ringing: dict[Bell, asyncio.Task[None]] = {}
+        self._again: set[Bell] = set()
+
+    def ring(self, bells: Iterable[Bell]) -> None:
+        """Have each (flow, grid) worked on, soon; call it after the commit."""
+        for bell in bells:
+            if bell in self._ringing:
+                self._again.add(bell)
+            else:
+                self._again.discard(bell)
+                self._ringing[bell] = asyncio.create_task(self._ring(bell), name=f"ring {bell}")
+
+    async def close(self) -> None:
+        """Return when all that was asked for is rung."""
+        while self._ringing:
+            await asyncio.wait(list(self._ringing.values()))
+
+    async def _ring(self, bell: Bell) -> None:
+        try:
+            while True:
+                self._again.discard(bell)
+                await ring(self._where, [bell])
+                if bell not in self._again:
+                    return
+        except (StorageUnavailable, DBAPIError):
+            logger.exception(
+                "Could not ring for %s of %s, the sweep will",
+                *bell,
+                extra={"action": "ring_failed", "domain": "cryoem", "flow": bell[0]},
+            )
+        finally:
+            del self._ringing[bell]

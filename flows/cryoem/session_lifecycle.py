@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.cryoem.close_session import close_session
 from flows.cryoem.ingest_predictions import ingest_predictions
+from flows.cryoem.refresh_scores import refresh_scores
 from flows.cryoem.register_areas import register_areas
 from flows.cryoem.register_session import register_session
 from flows.cryoem.submit_decisions import submit_decisions
@@ -22,6 +23,8 @@ async def session_lifecycle(grid_uuid: UUID, close: bool = False) -> None:
     await register_session(grid_uuid)
     await register_areas(grid_uuid, linger_seconds=0)
     await ingest_predictions(grid_uuid, linger_seconds=0)
+    await refresh_scores(grid_uuid, linger_seconds=0)
+    await register_areas(grid_uuid, linger_seconds=0)
     await submit_decisions(grid_uuid, linger_seconds=0)
     if close:
         await close_session(grid_uuid)

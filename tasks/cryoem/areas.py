@@ -13,6 +13,7 @@ from models.athena import Area, AreaType
 from models.cryoem import athena
 from models.cryoem.decisions import SUBMIT
 from models.cryoem.intake import AREAS
+from models.cryoem.values import SUBMIT_VALUES
 from tasks.ringing import ring
 
 #: The deployment that opens a grid's Athena session.
@@ -30,7 +31,7 @@ async def push_areas(here: Resources, grid: UUID) -> int:
         return 0
     if await here.database.read(athena.has_unallocated_areas, grid):
         await here.database.write(athena.allocate_areas, grid)
-    pushed = 0
+    pushed, waiting = 0, set[str]()
     while areas := await here.database.read(
         athena.unregistered_areas, grid, here.settings.athena.bulk_size
     ):
@@ -48,19 +49,20 @@ async def push_areas(here: Resources, grid: UUID) -> int:
         except AthenaNotFound:
             await reconcile(here, grid)
             raise
-        await here.database.write(_confirm, grid, [area.area_uuid for area in areas])
+        waiting |= await here.database.write(_confirm, grid, [area.area_uuid for area in areas])
         pushed += len(areas)
-    if pushed:
-        # Decisions may have been waiting for these.
-        await ring(here, [(SUBMIT, str(grid))])
+    await ring(here, [(flow, str(grid)) for flow in sorted(waiting)])
     return pushed
 
 
-def _confirm(session: Session, grid: UUID, areas: Sequence[UUID]) -> None:
+def _confirm(session: Session, grid: UUID, areas: Sequence[UUID]) -> set[str]:
+    """Note that Athena has areas; return which deployments send what may have waited for them."""
     now = utcnow()
     athena.mark_registered(session, areas, now=now)
-    # Decisions about these may have been put off until they are registered.
+    # What is about these may have been put off until they are registered.
     outbox.hurry(session, flow=SUBMIT, key=str(grid), now=now)
+    values = outbox.hurry(session, flow=SUBMIT_VALUES, key=str(grid), now=now)
+    return {SUBMIT, SUBMIT_VALUES} if values else {SUBMIT}
 
 
 async def reconcile(here: Resources, grid: UUID) -> None:

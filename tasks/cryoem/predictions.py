@@ -1,6 +1,7 @@
 """Record predictions and decide on them, in one transaction per batch."""
 
 from collections.abc import Sequence
+from time import monotonic
 from uuid import UUID
 
 from prefect import task
@@ -9,17 +10,21 @@ from sqlmodel import Session
 
 from blocks.resources import Resources, current
 from core.clock import utcnow
-from core.errors import MessageRejected
-from models.cryoem import decisions, messages, predictions
-from models.cryoem.decisions import SUBMIT
-from models.cryoem.intake import PREDICTIONS
-from models.cryoem.messages import Prediction
+from models import inbox
+from models.cryoem import decisions, messages, predictions, wanting
+from models.cryoem.intake import PREDICTIONS, SCORES
+from models.cryoem.model_news import absorb
+from models.cryoem.predictions import Owners, Recorded
 from models.drain import DrainLease
-from models.inbox import InboxMessage
+from models.inbox import Received
+from tasks.cryoem.deciding import Decided, decided
 from tasks.draining import Drained
 from tasks.inbox import Outcome, drain_inbox
 from tasks.retrying import RETRIES
 from tasks.ringing import ring
+
+#: While predictions pile up, decisions rest so many times as long as they took.
+_PAUSE = 4.0
 
 
 class PredictionHandler:
@@ -30,21 +35,58 @@ class PredictionHandler:
         self._here = here
         self._grid = grid
         self._flow_run_id = flow_run_id
+        #: Squares whose holes were predicted since the last decisions.
+        self._undecided: set[UUID] = set()
+        #: Where squares and holes belong, as far as it was asked.
+        self._owners: Owners = {}
+        #: The monotonic time before which a full batch makes no decisions.
+        self._next_decision = 0.0
 
-    def __call__(self, session: Session, batch: Sequence[InboxMessage]) -> Outcome:
+    def __call__(self, session: Session, batch: Sequence[Received]) -> Outcome:
         """Record and decide."""
-        items = [(message, self._parse(message)) for message in batch]
-        recorded = predictions.record(session, items)
-        made = self.decide(session, recorded.squares, recorded.squares_of_holes)
+        items = [(message, messages.parse_json(message.text)) for message in batch]
+        told = absorb(session, items, self._grid, now=utcnow())
+        recorded = predictions.record(session, told.predictions, owners=self._owners)
+        made = self._decide_in_turn(session, recorded, full=self._is_full(batch))
+        # Last, so that a refresh waits for this row no longer than it must.
+        wanting.want(session, recorded.grids, now=utcnow())
         return Outcome(
-            done=recorded.done,
-            waiting=recorded.waiting,
-            bells=[(SUBMIT, str(self._grid))] if made else [],
-            notes={"predictions": recorded.values, "decisions": made},
+            done=told.done + recorded.done,
+            waiting=told.waiting + recorded.waiting,
+            bells=[
+                *((flow, str(self._grid)) for flow in told.woken),
+                *made.bells,
+                *((SCORES, str(grid)) for grid in sorted(recorded.grids)),
+            ],
+            notes={**told.notes, "predictions": recorded.values, "decisions": made.made},
         )
 
-    def decide(self, session: Session, squares: set[UUID], squares_of_holes: set[UUID]) -> int:
-        """Decide on squares, and on those that have waited long enough; return how many."""
+    def _is_full(self, batch: Sequence[Received]) -> bool:
+        """Return whether more messages are likely to wait behind this batch."""
+        return inbox.is_full(batch, limit=self._here.settings.worker.batch_size)
+
+    def _decide_in_turn(self, session: Session, recorded: Recorded, *, full: bool) -> Decided:
+        """Decide at once, unless predictions pile up: then a fifth of the time is for decisions.
+
+        A square's decision looks at all its holes. Made anew for each batch that touches
+        the square, decisions would hold up the predictions that they are to rest on.
+        """
+        self._undecided |= recorded.squares_of_holes
+        began = monotonic()
+        if full and began < self._next_decision:
+            decisions.postpone(session, recorded.squares_of_holes, utcnow())
+            if not recorded.squares:
+                return Decided()
+            return self.decide(session, recorded.squares, set())
+        made = self.decide(session, recorded.squares, self._undecided)
+        # Lost with a transaction that fails, they are found again by their postponement.
+        self._undecided = set()
+        ended = monotonic()
+        self._next_decision = ended + _PAUSE * (ended - began)
+        return made
+
+    def decide(self, session: Session, squares: set[UUID], squares_of_holes: set[UUID]) -> Decided:
+        """Decide on squares, and on those that have waited long enough."""
         made = decisions.decide(
             session,
             self._grid,
@@ -55,26 +97,18 @@ class PredictionHandler:
             now=utcnow(),
             flow_run_id=self._flow_run_id,
         )
-        return len(made)
+        return decided(session, made)
 
     async def decide_overdue(self, _lease: DrainLease, drained: Drained) -> float | None:
         """Decide squares whose predictions have fallen silent; say when to look again."""
         if not await self._here.database.read(decisions.has_undecided, self._grid):
             return None
         made = await self._here.database.write(self.decide, set(), set())
-        drained.count("decisions", made)
-        if made:
-            await ring(self._here, [(SUBMIT, str(self._grid))])
+        drained.count("decisions", made.made)
+        await ring(self._here, made.bells)
         if await self._here.database.read(decisions.has_undecided, self._grid):
             return max(self._here.settings.decisions.settle_seconds / 2, 0.05)
         return None
-
-    @staticmethod
-    def _parse(message: InboxMessage) -> Prediction:
-        parsed = messages.parse(message.payload)
-        if not isinstance(parsed, Prediction):
-            raise MessageRejected(f"event_type: {message.kind} is no prediction")
-        return parsed
 
 
 @task(name="record predictions and decide", **RETRIES)

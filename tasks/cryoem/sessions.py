@@ -46,6 +46,7 @@ async def _open(here: Resources, grid_uuid: UUID) -> None:
         await here.database.write(
             athena.set_run,
             grid_uuid,
+            known=None,
             run_number=run.run_number,
             run_started_at=run.start_time or utcnow(),
         )
@@ -113,6 +114,7 @@ async def _close(here: Resources, grid_uuid: UUID, reason: str | None) -> bool:
     await here.database.write(
         athena.set_run,
         grid_uuid,
+        known=row.run_number,
         run_stopped_at=run.stop_time or utcnow(),
         stop_reason=run.stop_reason or why,
     )

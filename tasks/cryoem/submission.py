@@ -1,9 +1,8 @@
 """Send decisions from the outbox to Athena: each once, whatever happens on the way."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from prefect import task
@@ -28,11 +27,11 @@ from models.drain import DrainLease
 from models.outbox import OutboxMessage
 from models.sql import chunks
 from models.work import Lease, claim, claimable
+from tasks.cryoem import measuring
 from tasks.cryoem.areas import reconcile
+from tasks.dead_letters import dead_letters
 from tasks.draining import Drained, drain_key
 from tasks.retrying import RETRIES
-
-logger = logging.getLogger(__name__)
 
 #: Area ids in one question about unknown outcomes: they travel in the address.
 _IDS_PER_QUESTION = 200
@@ -72,10 +71,12 @@ class Submission:
         if session is None:
             return 0
         batch = await here.database.write(self._claim, lease)
+        measuring.claimed(list(batch.rows.values()))
         try:
             await self._deliver(session.session_id, batch)
         except AthenaError as error:
             await here.database.write(self._give_back, batch, error)
+            measuring.postponed([batch.unsent[ident].decision_type for ident in batch.rows])
             if isinstance(error, AthenaConflict | AthenaNotFound):
                 # It does not know the session or an area: it is told again, then we try again.
                 await reconcile(here, self._grid)
@@ -118,7 +119,7 @@ class Submission:
     async def _deliver(self, session_id: UUID, batch: _Batch) -> None:
         doubtful = [row.id for row in batch.rows.values() if row.attempts > 0]
         arrived = await self._arrived(session_id, [batch.unsent[ident] for ident in doubtful])
-        await self._sent(batch, sorted(arrived, key=str), "found at Athena")
+        await self._sent(batch, sorted(arrived, key=str), "found at Athena", None)
         # One request per kind: sent one by one, the microscope would act on the first.
         by_kind: dict[str, list[UUID]] = {}
         for ident in batch.rows:
@@ -136,6 +137,7 @@ class Submission:
     async def _post(self, session_id: UUID, batch: _Batch, idents: Sequence[UUID]) -> None:
         records = [_record(session_id, batch.unsent[ident]) for ident in idents]
         batch.in_flight = set(idents)
+        asked_at = utcnow()
         try:
             if len(records) == 1:
                 await self._here.athena.post_decision(records[0])
@@ -143,22 +145,30 @@ class Submission:
                 await self._here.athena.post_decisions(records)
         except AthenaRejected as error:
             if len(records) == 1:
+                row, kind = batch.rows[idents[0]], batch.unsent[idents[0]].decision_type
                 await self._here.database.write(self._bury, batch, idents[0], str(error))
+                measuring.refused(kind, row, str(error))
+                told = dead_letters(1, message_id=str(row.id), kind=row.kind, reason=str(error))
+                self._here.emit(*told)
                 return
             middle = len(idents) // 2
             await self._post(session_id, batch, idents[:middle])
             await self._post(session_id, batch, idents[middle:])
             return
-        await self._sent(batch, idents, batch.unsent[idents[0]].decision_type)
+        await self._sent(batch, idents, batch.unsent[idents[0]].decision_type, asked_at)
 
-    async def _sent(self, batch: _Batch, idents: Sequence[UUID], note: str) -> None:
+    async def _sent(
+        self, batch: _Batch, idents: Sequence[UUID], note: str, asked_at: datetime | None
+    ) -> None:
         if not idents:
             return
+        rows = [batch.rows[ident] for ident in idents]
+        now = utcnow()
         await self._here.database.write(
             outbox.mark_sent,
-            [batch.rows[ident] for ident in idents],
+            rows,
             batch.lease,
-            now=utcnow(),
+            now=now,
             flow_run_id=self._flow_run_id,
         )
         for ident in idents:
@@ -166,12 +176,8 @@ class Submission:
         batch.in_flight = set()
         self.drained.messages += len(idents)
         self.drained.count(note, len(idents))
-        logger.info(
-            "Sent %d decisions to Athena: %s",
-            len(idents),
-            note,
-            extra={"action": "decisions_sent", "domain": "cryoem", "key": str(self._grid)},
-        )
+        kinds = {ident: batch.unsent[ident].decision_type for ident in idents}
+        measuring.sent(rows, kinds, note, asked_at=asked_at, now=now)
         self._here.emit(
             SUBMITTED,
             f"athanor.grid.{self._grid}",
