@@ -1,18 +1,23 @@
 """The HTTP API: `create_app` puts it together from what it is handed."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from prometheus_client.registry import Collector
 
-from api import decisions, errors, health, messages, openapi, sessions
+from api import decisions, errors, health, messages, metrics, openapi, sessions
 from api.state import Services
+from core.exposition import gathered
 from core.settings import Settings
 from core.version import version
 from messaging.doorbell import Doorbell
 from messaging.launcher import Launcher
+from models.cryoem.kinds import MESSAGE_KINDS, OUTBOX_KINDS
 from models.database import Database
+from models.depths import QueueDepths
 
 
 def create_app(
@@ -22,6 +27,7 @@ def create_app(
     doorbell: Doorbell,
     launcher: Launcher | None,
     prefect_ui: str | None = None,
+    collectors: Sequence[Collector] = (),
 ) -> FastAPI:
     """Return the API on open collaborators, which remain the caller's to close.
 
@@ -31,6 +37,7 @@ def create_app(
         doorbell: Wakes runs that linger.
         launcher: Creates runs; without one, messages are stored and left to the sweep.
         prefect_ui: Address of Prefect's UI, where it is not the one in the settings.
+        collectors: What /metrics shows besides what is counted and the depth of the queues.
     """
     # Its pages come from this server: microscopes stand in networks without the internet.
     app = FastAPIOffline(
@@ -44,10 +51,12 @@ def create_app(
     )
     app.state.services = Services(settings, database, doorbell, launcher)
     app.state.prefect_ui = prefect_ui or f"http://{settings.prefect.host}:{settings.prefect.port}"
+    depths = QueueDepths(database, message_kinds=MESSAGE_KINDS, decision_kinds=OUTBOX_KINDS)
+    app.state.metrics = gathered(depths, *collectors)
     app.openapi = partial(openapi.describe, app)
     errors.install(app)
-    for router in (messages.router, sessions.router, decisions.router, health.router):
-        app.include_router(router)
+    for room in (messages, sessions, decisions, health, metrics):
+        app.include_router(room.router)
     return app
 
 

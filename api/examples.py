@@ -2,7 +2,11 @@
 
 from typing import Any
 
-_GRID = "0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11"
+from api.entity_examples import ENTITY_EXAMPLES, GRID, MICROGRAPH
+
+_GRID = GRID
+_STEM = "FoilHole_4601234_Data_4595672_20260302_101502"
+_GROUP = "a3c1b8d4-4c59-4e0e-8f43-1b1a2f0f6d55"
 _SEEN = "2026-03-02T09:14:05Z"
 _FOLDER = "/data/nt32457-6/Supervisor_20260302_091200"
 
@@ -38,6 +42,106 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
             "prediction_value": 0.9,
         },
     ),
+    "foilhole.group_create": (
+        "A named group of holes; sent again, the latest list counts",
+        {
+            "event_type": "foilhole.group_create",
+            "grid_uuid": _GRID,
+            "group_uuid": _GROUP,
+            "foilhole_ids": [4601234, 4601235],
+            "name": "thin ice",
+        },
+    ),
+    "foilhole.group_model_prediction": (
+        "One value for all holes of a group",
+        {
+            "event_type": "foilhole.group_model_prediction",
+            "group_uuid": _GROUP,
+            "prediction_model_name": "hole-ranker",
+            "prediction_value": 0.77,
+            "metric": "ctfmaxresolution",
+        },
+    ),
+    "grid.model_parameter_update": (
+        "What a model learned about a grid: here a latent coordinate of a square",
+        {
+            "event_type": "grid.model_parameter_update",
+            "grid_uuid": _GRID,
+            "prediction_model_name": "ice-cnn",
+            "group": "coordinates:5e0c1b1e-90d7-5c55-8a1a-0d5e1c7b3f02",
+            "key": "x",
+            "value": -1.25,
+        },
+    ),
+    "refresh.predictions": (
+        "Decide a grid anew from the predictions in force",
+        {"event_type": "refresh.predictions", "grid_uuid": _GRID},
+    ),
+    "motion_correction.completed": (
+        "Motion of a micrograph in Å, named by grid and file name",
+        {
+            "event_type": "motion_correction.completed",
+            "grid_uuid": _GRID,
+            "micrograph_id": _STEM,
+            "total_motion": 12.4,
+            "average_motion": 0.31,
+        },
+    ),
+    "ctf.completed": (
+        "Resolution in Å to which the CTF could be fitted",
+        {
+            "event_type": "ctf.completed",
+            "micrograph_uuid": MICROGRAPH,
+            "ctf_max_resolution_estimate": 3.4,
+        },
+    ),
+    "particle_picking.completed": (
+        "How many particles were picked",
+        {
+            "event_type": "particle_picking.completed",
+            "micrograph_uuid": MICROGRAPH,
+            "number_of_particles_picked": 212,
+        },
+    ),
+    "particle_selection.completed": (
+        "How many of them are good, and how they are distributed",
+        {
+            "event_type": "particle_selection.completed",
+            "micrograph_uuid": MICROGRAPH,
+            "number_of_particles_selected": 180,
+            "number_of_particles_rejected": 32,
+            "selection_distribution": {"class_1": 120, "class_2": 60},
+        },
+    ),
+    **ENTITY_EXAMPLES,
+    **{
+        f"{step}.registered": (
+            "A metric was stored and judged; published by Athanor, taken without effect",
+            {
+                "event_type": f"{step}.registered",
+                "micrograph_uuid": MICROGRAPH,
+                "quality": True,
+                "metric_name": metric,
+            },
+        )
+        for step, metric in {
+            "motion_correction": "motioncorrection",
+            "ctf": "ctfmaxresolution",
+            "particle_picking": "numparticles",
+        }.items()
+    },
+    **{
+        f"agent.instruction.{event}": (
+            f"An instruction to an agent was {event}; published by Athanor, taken without effect",
+            {
+                "event_type": f"agent.instruction.{event}",
+                "instruction_id": "1c8b5f7e-2b0f-4a55-9c0a-6b1f0c0c7d10",
+                "session_id": _GRID,
+                "agent_id": "krios-1",
+            },
+        )
+        for event in ("created", "updated", "expired")
+    },
     "epu.session": (
         "The agent read EpuSession.dm",
         {
@@ -84,12 +188,11 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
         {
             "event_type": "epu.image",
             "grid_uuid": _GRID,
-            "path": f"{_FOLDER}/Images-Disc1/GridSquare_4590776/Data/"
-            "FoilHole_4601234_Data_4595672_20260302_101502.xml",
+            "path": f"{_FOLDER}/Images-Disc1/GridSquare_4590776/Data/{_STEM}.xml",
             "observed_at": _SEEN,
             "name": {
                 "level": "micrograph",
-                "stem": "FoilHole_4601234_Data_4595672_20260302_101502",
+                "stem": _STEM,
                 "square_id": 4590776,
                 "hole_id": 4601234,
                 "location_id": "4595672",

@@ -1,5 +1,6 @@
 """Messages: take them in, look at them, inject them again."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -10,11 +11,13 @@ from pydantic import BaseModel, Field
 from api.bodies import Received
 from api.errors import NotRetryable, problems
 from api.examples import MESSAGES_BODY
+from api.keyed import Keyed
 from api.parameters import Cursor, Limit, text_filter
 from api.state import Serving
 from models.cryoem.api_schemas import MessageDetail, MessageSummary
 from models.cryoem.queries.messages import MessageFilter, get_message, list_messages
 from models.cryoem.states import MessageState
+from models.inbox import Stored
 from models.paging import Page
 from tasks.intake import accept, reinject
 
@@ -26,6 +29,11 @@ class AcceptedMessages(BaseModel):
 
     ids: list[UUID] = Field(description="Our ids of the messages, in the order sent.")
     repeated: int = Field(description="How many of them had come before and were left as they are.")
+
+    @classmethod
+    def of(cls, stored: Sequence[Stored]) -> "AcceptedMessages":
+        """Return what to answer."""
+        return cls(ids=[one.id for one in stored], repeated=sum(one.repeated for one in stored))
 
 
 class RetriedMessage(BaseModel):
@@ -64,8 +72,8 @@ async def post_messages(
         Header(
             min_length=1,
             max_length=200,
-            description="Sent again with the same key, messages are stored once: those without a "
-            "message_id of their own get `<key>/<index>`.",
+            description="Sent again with the same key, messages are stored once and answered as "
+            "the first time: those without a message_id of their own get `<key>/<index>`.",
         ),
     ] = None,
 ) -> AcceptedMessages:
@@ -75,14 +83,17 @@ async def post_messages(
     A message about a square or hole that is not known yet is stored and waits for it.
     The body may be packed (`Content-Encoding: gzip`).
     """
-    ids = [f"{idempotency_key}/{index}" for index in range(len(messages))]
-    accepted = await accept(
-        services, messages, source=source, message_ids=ids if idempotency_key else None
-    )
-    return AcceptedMessages(
-        ids=[one.id for one in accepted.stored],
-        repeated=sum(one.repeated for one in accepted.stored),
-    )
+    if idempotency_key is None:
+        accepted = await accept(services, messages, source=source)
+        return AcceptedMessages.of(accepted.stored)
+    keyed = Keyed(source, idempotency_key, messages)
+    answered = await services.database.read(keyed.answered)
+    if answered is not None:
+        return AcceptedMessages.model_validate_json(answered)
+    accepted = await accept(services, messages, source=source, message_ids=keyed.message_ids)
+    answer = AcceptedMessages.of(accepted.stored)
+    await services.database.write(keyed.keep, answer.model_dump_json())
+    return answer
 
 
 @router.get("", responses=problems(HTTPStatus.UNPROCESSABLE_ENTITY))
