@@ -29,9 +29,9 @@ T = TypeVar("T")
 
 #: What each step takes at a real microscope, minutes.
 _ATLAS_MINUTES = 20.0
-_SQUARE_MINUTES = 1.5
-_HOLE_MINUTES = 0.2
-_EXPOSURE_MINUTES = 0.1
+SQUARE_MINUTES = 1.5
+HOLE_MINUTES = 0.2
+EXPOSURE_MINUTES = 0.1
 
 #: EPU names a file a little after the image was taken.
 _NAMING_DELAY = timedelta(seconds=3)
@@ -132,7 +132,7 @@ class Microscope:
             self._writer.square(square)
 
     async def _image(self, square: SquareTruth) -> None:
-        await self._clock.spend(_SQUARE_MINUTES)
+        await self._clock.spend(SQUARE_MINUTES)
         stem = f"GridSquare_{self._stamp()}"
         image = manifests.square_image(self._grid, square, stem, self._clock.now)
         await asyncio.to_thread(self._writer.square_image, square, stem, image)
@@ -178,12 +178,12 @@ class Microscope:
 
     async def _expose(self, square: SquareTruth, hole: HoleTruth) -> HoleImages:
         await self._guide.report(hole.hole_id, AcquisitionState.STARTED)
-        await self._clock.spend(_HOLE_MINUTES)
+        await self._clock.spend(HOLE_MINUTES)
         hole_stem = f"FoilHole_{hole.hole_id}_{self._stamp()}"
         image = manifests.hole_image(self._grid, square, hole, hole_stem, self._clock.now)
         await asyncio.to_thread(self._writer.hole_image, square, hole_stem, image)
 
-        await self._clock.spend(_EXPOSURE_MINUTES)
+        await self._clock.spend(EXPOSURE_MINUTES)
         area, setting = self._grid.ids.exposures[0]
         stem = f"FoilHole_{hole.hole_id}_Data_{area}_{setting}_{self._stamp()}"
         image = manifests.micrograph_image(self._grid, square, hole, stem, self._clock.now)

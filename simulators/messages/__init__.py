@@ -1,0 +1,1 @@
+"""A facility's producers: models and image processing that publish messages."""
