@@ -10,10 +10,10 @@ ROOMS  := core domains models messaging blocks tasks flows agent api simulators 
 QUIET  := --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format lock bench clean
+.PHONY: help demo up test test-long lint format lock bench bench-throughput bench-history bench-latency bench-files bench-yield bench-measurements bench-refresh bench-chaos clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUN) ## Run one simulated session from files to decisions (KEEP=1 leaves it up)
 	@$(BIN)/athanor demo $(if $(KEEP),--keep)
@@ -22,8 +22,11 @@ up: $(RUN) ## Run Athanor on this machine until Ctrl-C
 	@$(BIN)/athanor up
 
 # A module's tests share servers, so they go to one worker; the slow ones stand first.
-test: $(DEV) ## Run all tests
-	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(DEV) ## Run the tests
+	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+
+test-long: $(DEV) ## Run the tests that kill, restart and rehearse real processes for minutes
+	@$(BIN)/pytest -q -m long $(ARGS)
 
 lint: $(DEV) ## Check style, types and layers
 	@$(BIN)/ruff check .
@@ -38,9 +41,34 @@ format: $(DEV) ## Rewrite the code in our style
 bench: $(DEV) ## Measure the figures of benchmarks/README.md
 	@$(BIN)/python -m benchmarks
 
+bench-throughput: $(DEV) ## Measure messages a second, from RabbitMQ to current predictions
+	@$(BIN)/python -m benchmarks.throughput --multi
+	@$(BIN)/python -m benchmarks.throughput
+
+bench-history: $(DEV) ## Measure what a message costs with two million behind it
+	@$(BIN)/python -m benchmarks.history
+
+bench-latency: $(DEV) ## Measure the way from a published prediction to Athena
+	@$(BIN)/python -m benchmarks.latency $(ARGS)
+
+bench-files: $(DEV) ## Measure the way of EPU's files to rows and areas, and a rescan
+	@$(BIN)/python -m benchmarks.files $(ARGS)
+
+bench-measurements: $(DEV) ## Measure measurements a second into quality, weights and registered
+	@$(BIN)/python -m benchmarks.measurements $(ARGS)
+
+bench-refresh: $(DEV) ## Measure a refresh of a grid with 40,000 holes
+	@$(BIN)/python -m benchmarks.refresh $(ARGS)
+
+bench-yield: $(DEV) ## Compare orders of collection in simulated sessions: good micrographs an hour
+	@$(BIN)/python -m benchmarks.yields $(ARGS)
+
+bench-chaos: $(DEV) ## Send 20,000 messages through crashes (ARGS='--sensors 2 --workers 3')
+	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+
 lock: | $(BIN)/uv ## Renew the lock files with the newest versions that the ranges allow
 	@$(BIN)/uv pip compile $(QUIET) --upgrade --universal --generate-hashes --no-emit-index-url \
-	  --no-header --extra server pyproject.toml -o requirements.lock
+	  --no-header --extra server --extra redis pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile $(QUIET) --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --no-header --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 

@@ -3,8 +3,10 @@
 import os
 import sys
 import tempfile
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +18,10 @@ from entrypoints.registry import LazyGroup
 
 FAILED = 1
 INTERRUPTED = 130
+
+#: Seconds that libraries' threads get when the command is done: Prefect's would go on for
+#: minutes to send log lines and events to a server that is away.
+LINGERS_FOR = 5.0
 
 
 @dataclass
@@ -79,15 +85,34 @@ def _athanor(
 
 def main() -> None:
     """Run the command that the process was called with, and end the process."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    deadline = threading.Timer(LINGERS_FOR, _end, args=(code,))
+    deadline.daemon = True
+    deadline.start()
+    sys.exit(code)
+
+
+def _end(code: int) -> None:
+    """End the process now, whatever still goes on in it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return the exit code: 0, 1 failed, 2 misused, 130 interrupted."""
     options = Options()
     command = typer.main.get_command(app)
+    return guarded(
+        lambda: command.main(args=list(arguments), prog_name="athanor", obj=options), options
+    )
+
+
+def guarded(command: Callable[[], object], options: Options) -> int:
+    """Run a command, tell what goes wrong, and return the exit code."""
     try:
-        command.main(args=list(arguments), prog_name="athanor", obj=options)
+        command()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED
     except KeyboardInterrupt:

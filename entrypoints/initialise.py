@@ -1,4 +1,4 @@
-"""Make everything ready to run: tables, work pool, blocks, deployments; safe to repeat."""
+"""Make everything ready to run: tables, models, work pool, blocks, deployments; repeatable."""
 
 import asyncio
 import logging
@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
+from sqlmodel import Session
 
 from blocks.athena.block import AthenaDecisionService
+from blocks.rabbitmq.block import RabbitMQ
+from core.clock import utcnow
 from core.settings import Settings
 from deployments.project import read_project
 from deployments.registry import PROJECT_FILE, register_blocks, register_deployments
 from models import migrations
+from models.cryoem.model_registry import Known, ModelLevel, ensure
 from models.database import Database
 
 logger = logging.getLogger(__name__)
@@ -26,6 +30,8 @@ class Initialised:
     schema: str | None
     deployments: tuple[str, ...]
     changed: tuple[str, ...]
+    #: How many models of the settings were not known before.
+    new_models: int = 0
 
 
 async def initialise_database(database: Database) -> tuple[str | None, str | None]:
@@ -36,22 +42,34 @@ async def initialise_database(database: Database) -> tuple[str | None, str | Non
 
 
 async def initialise(settings: Settings, database: Database, *, force: bool = False) -> Initialised:
-    """Migrate, and register work pool, blocks and deployments with Prefect.
+    """Migrate, make models known, and register work pool, blocks and deployments with Prefect.
 
     `force` writes deployments anew that a person has changed in Prefect's pages.
     """
     before, now = await initialise_database(database)
+    new_models = await database.write(_make_known, settings)
     definitions = read_project(PROJECT_FILE)
     async with get_client() as client:
         await register_blocks(client, [(settings.athena.block, _block(settings))])
         await _follow_settings(client, settings)
+        await _save_rabbitmq(client, settings)
         registered = await register_deployments(client, definitions, force=force)
     return Initialised(
         schema_before=before,
         schema=now,
         deployments=tuple(one.name for one in registered),
         changed=tuple(one.name for one in registered if one.changed),
+        new_models=new_models,
     )
+
+
+def _make_known(session: Session, settings: Settings) -> int:
+    """Make metrics, and the models of the settings, exist; return how many models are new."""
+    wanted = [
+        Known(one.name, one.description, ModelLevel(one.level) if one.level else None, one.weight)
+        for one in settings.models.known
+    ]
+    return ensure(session, wanted, now=utcnow())
 
 
 def _block(settings: Settings) -> AthenaDecisionService:
@@ -84,4 +102,21 @@ async def _follow_settings(client: PrefectClient, settings: Settings) -> None:
             settings.athena.block,
             wanted.base_url,
             extra={"action": "block_updated"},
+        )
+
+
+async def _save_rabbitmq(client: PrefectClient, settings: Settings) -> None:
+    """Keep the RabbitMQ block as the environment says, where it says something."""
+    chosen = settings.rabbitmq
+    if chosen.url is None:
+        return
+    wanted = RabbitMQ(url=chosen.url, exchange=chosen.publish_exchange)
+    try:
+        stored = await RabbitMQ.aload(chosen.block, client=client)
+    except ValueError:  # Prefect's word for a block that is not there
+        stored = None
+    if stored is None or (stored.url, stored.exchange) != (wanted.url, wanted.exchange):
+        await wanted.asave(chosen.block, overwrite=True, client=client)
+        logger.info(
+            "Saved block athanor-rabbitmq/%s", chosen.block, extra={"action": "block_saved"}
         )

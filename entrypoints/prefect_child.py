@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import uvicorn
 from prefect.server.database import configurations
-from sqlalchemy import AsyncAdaptedQueuePool
+from sqlalchemy import URL, AsyncAdaptedQueuePool, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 #: Seconds that the server gets to end by itself once its parent is gone.
@@ -51,8 +51,8 @@ def _one_sqlite_connection() -> None:
     """
     original = configurations.create_async_engine  # pyright: ignore[reportPrivateImportUsage]
 
-    def create(url: str, **options: Any) -> AsyncEngine:
-        if url.startswith("sqlite"):
+    def create(url: str | URL, **options: Any) -> AsyncEngine:
+        if make_url(url).get_backend_name() == "sqlite":
             options |= {
                 "poolclass": AsyncAdaptedQueuePool,
                 "pool_size": 1,

@@ -6,13 +6,14 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import httpx
 
-from core.errors import PrefectUnavailable, StorageUnavailable
+from core.errors import ConfigurationError, PrefectUnavailable, StorageUnavailable
 from core.settings import PrefectSettings
 from entrypoints.ports import require_free_port
 
@@ -21,14 +22,21 @@ logger = logging.getLogger(__name__)
 #: Seconds that the server gets to end after SIGTERM, before it is killed.
 _STOP_SECONDS: Final = 10.0
 
+#: A server that dies so often within so many seconds is not started again.
+_DEATHS: Final = 3
+_DEATHS_WITHIN_SECONDS: Final = 300.0
+
+#: In memory, a killed server forgets who holds a place of a limit, and never frees it.
+_LEASES: Final = "prefect.server.concurrency.lease_storage.filesystem"
+
 #: Seconds between two looks at a server that is starting.
 _LOOK_EVERY: Final = 0.1
 
 #: A log file of more bytes is set aside at the next start.
 _LOG_BYTES: Final = 10_000_000
 
-#: What we want of the server unless the environment says otherwise.
-_DEFAULTS: Final[Mapping[str, str]] = {
+#: What we want of a Prefect server unless the environment says otherwise.
+DEFAULTS: Final[Mapping[str, str]] = {
     # One record at a time it keeps up with 34 task runs a second and then loses some.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
@@ -69,6 +77,7 @@ class PrefectServer:
         self._home = home
         self._progress = progress
         self._process: Process | None = None
+        self._answers = False
 
     @property
     def url(self) -> str:
@@ -104,18 +113,46 @@ class PrefectServer:
             what=self.name,
             setting="ATHANOR_PREFECT__PORT",
         )
-        self._process = await self._spawn()
         try:
-            await self._answering()
+            await self._start()
         except BaseException:
             await self.stop()
             raise
+
+    async def _start(self) -> None:
+        """Start the server on a port that is ours; errors as `start`. Whoever calls ends it."""
+        self._answers = False
+        self._process = process = await self._spawn()
+        await self._answering(process)
+        self._answers = True
         logger.info("Prefect server is at %s", self.url, extra={"action": "prefect_started"})
 
     async def wait(self) -> None:
-        """Return when the server has ended."""
-        if self._process:
-            await self._process.wait()
+        """Return when the server has ended for good: one that dies is started again."""
+        deaths: deque[float] = deque(maxlen=_DEATHS)
+        while process := self._process:
+            code = await process.wait()
+            deaths.append(time.monotonic())
+            if len(deaths) == _DEATHS and deaths[-1] - deaths[0] < _DEATHS_WITHIN_SECONDS:
+                return
+            logger.warning(
+                "Prefect's server ended (%s) and is started again. %s",
+                code,
+                self._last_words(),
+                extra={"action": "prefect_restarted"},
+            )
+            try:
+                # The port was ours; what clients left open on it is no other server.
+                await self._start()
+            except PrefectUnavailable as exc:
+                logger.warning(
+                    "Prefect's server did not come back: %s",
+                    exc,
+                    extra={"action": "prefect_not_restarted"},
+                )
+                if await self._killed():
+                    # It did not die: on a machine that is merely slow, another try may be in time.
+                    deaths.clear()
 
     async def stop(self) -> None:
         """End the server, by force if it takes too long."""
@@ -123,7 +160,10 @@ class PrefectServer:
         if process is None:
             return
         if process.returncode is None:
-            process.terminate()
+            if self._answers:
+                process.terminate()
+            else:
+                process.kill()  # it has nothing to finish yet
             try:
                 async with asyncio.timeout(_STOP_SECONDS):
                     await process.wait()
@@ -133,6 +173,15 @@ class PrefectServer:
                 await process.wait()
         if process.stdin:
             process.stdin.close()
+
+    async def _killed(self) -> bool:
+        """Kill a server that does not come to answer; return False if it had ended by itself."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return False
+        process.kill()
+        await process.wait()
+        return True
 
     async def _spawn(self) -> Process:
         folder = self._home / "prefect"
@@ -165,8 +214,9 @@ class PrefectServer:
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             "PREFECT_HOME": str(folder),
-            "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder}/prefect.db",
-            **_DEFAULTS,
+            "PREFECT_API_DATABASE_CONNECTION_URL": _database_url(self._settings, folder),
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": _LEASES,
+            **DEFAULTS,
             **os.environ,
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -177,13 +227,13 @@ class PrefectServer:
             "PYTHONPATH": os.pathsep.join(paths),
         }
 
-    async def _answering(self) -> None:
+    async def _answering(self, process: Process) -> None:
         """Return when /api/health answers."""
         began = time.monotonic()
         async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
             while not await self._healthy(client):
                 waited = time.monotonic() - began
-                if self._process is None or self._process.returncode is not None:
+                if process.returncode is not None:
                     raise PrefectUnavailable(
                         f"The Prefect server ended while starting. {self._last_words()}"
                     )
@@ -208,6 +258,22 @@ class PrefectServer:
         lines = self.log_file.read_text(errors="replace").strip().splitlines()
         said = f": {lines[-1]}" if lines else "."
         return f"See {self.log_file}{said}"
+
+
+def _database_url(settings: PrefectSettings, folder: Path) -> str:
+    """Return where the server keeps its runs, with the driver that Prefect wants.
+
+    Raises:
+        ConfigurationError: The setting is no address of a PostgreSQL database.
+    """
+    if settings.database_url is None:
+        return f"sqlite+aiosqlite:///{folder}/prefect.db"
+    scheme, separator, rest = settings.database_url.get_secret_value().partition("://")
+    if not separator or scheme.partition("+")[0] not in {"postgres", "postgresql"}:
+        raise ConfigurationError(
+            "ATHANOR_PREFECT__DATABASE_URL is to be like postgresql://user@host/name."
+        )
+    return f"postgresql+asyncpg://{rest}"
 
 
 def use_server(api_url: str) -> None:

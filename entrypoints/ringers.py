@@ -31,8 +31,13 @@ class Ringer:
 
 
 @asynccontextmanager
-async def opened_ringer(settings: Settings, database: "Database") -> AsyncIterator[Ringer]:
-    """Give a ringer on the database; runs are launched if Prefect's server answers now."""
+async def opened_ringer(
+    settings: Settings, database: "Database", *, patient: bool = False
+) -> AsyncIterator[Ringer]:
+    """Give a ringer on the database; runs are launched if Prefect's server answers now.
+
+    With `patient`, also if it answers only later: for what runs for long.
+    """
     prepare_prefect(settings)
     # Prefect reads the environment when it is first imported: not before it is prepared.
     from blocks.resources import opened_doorbell  # noqa: PLC0415
@@ -41,7 +46,7 @@ async def opened_ringer(settings: Settings, database: "Database") -> AsyncIterat
     async with AsyncExitStack() as stack:
         doorbell = await stack.enter_async_context(opened_doorbell(database))
         launcher = None
-        if await prefect_answers():
+        if patient or await prefect_answers():
             launcher = await stack.enter_async_context(Launcher())
         yield Ringer(database, doorbell, launcher)
 

@@ -70,6 +70,17 @@ def print_more(command: str, cursor: str | None) -> None:
         console().print(f"More: {command} --cursor {cursor}", soft_wrap=True)
 
 
+def print_rung(*, asked: bool) -> None:
+    """Say when what was stored is worked on."""
+    console().print(
+        "Prefect was asked to work on it now."
+        if asked
+        else "Prefect's server is not reachable: the sweep of `athanor up` works on it within "
+        "30 s of its start.",
+        soft_wrap=True,
+    )
+
+
 def as_text(value: Any) -> str:
     """Return a value as people read it: local time, yes and no, a dash for nothing."""
     match value:

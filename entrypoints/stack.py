@@ -2,15 +2,18 @@
 
 import asyncio
 from asyncio import Event, Task
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
+
+from prometheus_client.registry import Collector
 
 from api.app import create_app
 from api.server import ApiServer
 from blocks.resources import Resources, opened, provide
 from core.settings import Settings
 from entrypoints.initialise import initialise
-from entrypoints.worker import WarmWorker
+from entrypoints.worker import Beacon, WarmWorker
 from messaging.launcher import Launcher
 from models.database import Database
 
@@ -68,6 +71,8 @@ class Backbone:
         """Close everything."""
         self._stopping.set()
         if self._life:
+            if self._resources is None:
+                self._life.cancel()  # still opening: nobody waits for what may not answer
             await asyncio.wait({self._life})
 
     async def _live(self, ready: Event) -> None:
@@ -96,23 +101,29 @@ class WorkerService:
 
     name = "worker"
 
-    def __init__(self, worker: WarmWorker, backbone: Backbone) -> None:
-        """Take the worker and where its runs find what they need."""
+    def __init__(self, worker: WarmWorker, backbone: Backbone, health_files: Path) -> None:
+        """Take the worker, where its runs find what they need, and where to say how it is."""
         self._worker = worker
         self._backbone = backbone
+        self._health_files = health_files
+        self._beacon: Beacon | None = None
 
     async def start(self) -> None:
         """Return when it takes runs."""
-        with provide(self._backbone.resources):
+        with provide(self._backbone.resources) as resources:
             await self._worker.start()
+        self._beacon = Beacon(self._worker, resources.database, self._health_files)
+        await self._beacon.start()
 
     async def wait(self) -> None:
         """Return when it has ended."""
         await self._worker.wait()
 
     async def stop(self) -> None:
-        """Let runs finish for a moment, then end it."""
+        """Let runs come to a safe point, then end it."""
         await self._worker.stop()
+        if self._beacon:
+            await self._beacon.stop()
 
 
 class ApiService:
@@ -120,11 +131,19 @@ class ApiService:
 
     name = "API"
 
-    def __init__(self, settings: Settings, backbone: Backbone, *, prefect_ui: str) -> None:
-        """Take where to listen and what to serve."""
+    def __init__(
+        self,
+        settings: Settings,
+        backbone: Backbone,
+        *,
+        prefect_ui: str,
+        collectors: Sequence[Collector] = (),
+    ) -> None:
+        """Take where to listen and what to serve; `collectors` are shown at /metrics."""
         self._settings = settings
         self._backbone = backbone
         self._prefect_ui = prefect_ui
+        self._collectors = collectors
         self._server: ApiServer | None = None
 
     async def start(self) -> None:
@@ -136,6 +155,7 @@ class ApiService:
             doorbell=shared.doorbell,
             launcher=shared.launcher,
             prefect_ui=self._prefect_ui,
+            collectors=self._collectors,
         )
         self._server = ApiServer(app, host=self._settings.api.host, port=self._settings.api.port)
         await self._server.start()

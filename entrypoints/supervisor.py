@@ -57,6 +57,11 @@ class Supervisor:
         """Ask everything to stop."""
         self._asked.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody said stop."""
+        return self._asked.is_set()
+
     async def run(self, *, started: Event | None = None) -> None:
         """Start all, wait, stop all.
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from core.settings import Settings
 from entrypoints.environment import make_home, prepare_prefect, ui_url
+from entrypoints.garbage import collect_rarely
+from entrypoints.health_file import workers_folder
+from entrypoints.measuring import metrics_services
 from entrypoints.ports import require_free_port
 from entrypoints.supervisor import Service, Supervisor
 
@@ -29,8 +32,10 @@ def build(settings: Settings, *, say: Say, with_worker: bool = True) -> Supervis
     require_free_port(settings.api.host, settings.api.port, what="API", setting="ATHANOR_API__PORT")
     # Prefect reads the environment when it is first imported: not before it is prepared.
     from entrypoints.prefect_server import PrefectServer  # noqa: PLC0415
+    from entrypoints.sensor import SensorService  # noqa: PLC0415
     from entrypoints.stack import ApiService, Backbone, WorkerService  # noqa: PLC0415
     from entrypoints.worker import WarmWorker  # noqa: PLC0415
+    from entrypoints.worker.metrics import WorkerMetrics  # noqa: PLC0415
 
     services: list[Service] = []
     if own_server:
@@ -43,9 +48,16 @@ def build(settings: Settings, *, say: Say, with_worker: bool = True) -> Supervis
         services.append(PrefectServer(settings.prefect, settings.home))
     worker = WarmWorker(settings.worker)
     backbone = Backbone(settings, rung=worker.wake, register=True, say=say)
-    services += [backbone, ApiService(settings, backbone, prefect_ui=ui_url())]
+    # One process shows its metrics in one place: the worker's are among those of the API.
+    shown = [WorkerMetrics(worker.health)] if with_worker else []
+    services += [
+        backbone,
+        ApiService(settings, backbone, prefect_ui=ui_url(), collectors=shown),
+    ]
     if with_worker:
-        services.append(WorkerService(worker, backbone))
+        services.append(WorkerService(worker, backbone, workers_folder(settings.home)))
+    if settings.rabbitmq.url is not None:
+        services.append(SensorService(settings.rabbitmq, lambda: backbone.resources))
     return Supervisor(services)
 
 
@@ -55,10 +67,15 @@ def build_worker(settings: Settings, *, say: Say) -> Supervisor:
     prepare_prefect(settings)
     from entrypoints.stack import Backbone, WorkerService  # noqa: PLC0415
     from entrypoints.worker import WarmWorker  # noqa: PLC0415
+    from entrypoints.worker.metrics import WorkerMetrics  # noqa: PLC0415
 
     worker = WarmWorker(settings.worker)
     backbone = Backbone(settings, rung=worker.wake, register=False, say=say)
-    return Supervisor([backbone, WorkerService(worker, backbone)])
+    # First, so that a port that is taken is told at once.
+    services: list[Service] = [*metrics_services(settings, WorkerMetrics(worker.health))]
+    return Supervisor(
+        [*services, backbone, WorkerService(worker, backbone, workers_folder(settings.home))]
+    )
 
 
 async def run(supervisor: Supervisor, *, started: Callable[[], None]) -> None:
@@ -67,6 +84,7 @@ async def run(supervisor: Supervisor, *, started: Callable[[], None]) -> None:
 
     async def announce() -> None:
         await ready.wait()
+        collect_rarely()
         started()
 
     announcing = asyncio.create_task(announce())

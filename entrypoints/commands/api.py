@@ -27,19 +27,19 @@ def api() -> None:
 async def _serve(settings: Settings) -> None:
     from entrypoints.environment import ui_url  # noqa: PLC0415 (`athanor --help` shall be fast)
     from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
-    from entrypoints.ringers import opened_ringer  # noqa: PLC0415 (as above)
+    from entrypoints.ringers import opened_ringer, prefect_answers  # noqa: PLC0415 (as above)
     from entrypoints.supervisor import Supervisor  # noqa: PLC0415 (as above)
     from entrypoints.up import run  # noqa: PLC0415 (as above)
 
     with opened_database(settings) as database:
-        async with opened_ringer(settings, database) as ringer:
+        async with opened_ringer(settings, database, patient=True) as ringer:
             from api.app import create_app  # noqa: PLC0415 (after Prefect's environment is set)
             from api.server import ApiServer  # noqa: PLC0415 (as above)
 
-            if ringer.launcher is None:
+            if not await prefect_answers():
                 typer.echo(
-                    "Prefect's server is not reachable: messages are stored, and worked on by "
-                    "the next sweep.",
+                    "Prefect's server is not reachable: until it is, messages are stored, and "
+                    "worked on by the next sweep.",
                     err=True,
                 )
             app = create_app(

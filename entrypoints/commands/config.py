@@ -94,6 +94,8 @@ def _public(value: Any) -> Any:
         return without_password(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
     return [_public(one) for one in value] if isinstance(value, list | tuple) else str(value)
 
 

@@ -61,12 +61,15 @@ def list_(
     showing.print_more("athanor decisions list …", page.next_cursor)
 
 
+@app.command("explain")
 @app.command()
 def show(
     decision: Annotated[UUID, typer.Argument(metavar="ID", help="As the list shows it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Trace one decision: messages, predictions, decision, outbox, Athena.
+    """Trace one decision: messages, predictions, order, decision, outbox, Athena.
+
+    `explain` is the same.
 
     Example:
       athanor decisions show 7c9e6679-7425-50de-944b-e07fc1f90ae7
@@ -92,6 +95,16 @@ def show(
             ("made by flow run", found.flow_run_id),
         ),
     )
+    if found.order:
+        showing.print_table(
+            "The order, and why",
+            ("place#", "EPU id#", "expected#", "uncertainty#", "minutes#"),
+            (
+                (one.position, one.target_id, one.expected, one.uncertainty, one.cost)
+                for one in found.order
+            ),
+            empty="",
+        )
     showing.print_table(
         f"1. It rests on {len(found.predictions)} predictions",
         ("EPU id#", "model", "metric", "value#", "selected", "came in", "source", "message id"),

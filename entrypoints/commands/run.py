@@ -8,6 +8,7 @@ from rich.console import Console
 
 from core.logging import configure
 from core.settings import Settings
+from entrypoints.health_file import HealthFile, workers_folder
 
 
 def up(
@@ -53,20 +54,43 @@ def up(
     console.print("Stopped.")
 
 
-def worker() -> None:
+def worker(
+    health: Annotated[
+        bool,
+        typer.Option(
+            "--health",
+            help="Say how the workers of this machine are, and do nothing else. "
+            "Exit code 1 when none is alive, or one hangs: made for probes of containers.",
+        ),
+    ] = False,
+) -> None:
     """Run one more worker, beside those of `athanor up`, on this machine or another.
 
     Workers share the database (ATHANOR_DATABASE_URL) and Prefect's server (PREFECT_API_URL);
-    leases keep them from doing anything twice. SIGTERM lets runs finish for a few seconds.
+    leases keep them from doing anything twice. SIGTERM lets runs come to a safe point, and
+    others go on with what is left; a second one ends the worker at once.
     """
+    settings = Settings()
+    if health:
+        _tell_health(settings)
+        return
     from entrypoints import up as wiring  # noqa: PLC0415 (as above)
 
-    settings = Settings()
     configure(settings.log_level, as_json=settings.log_json)
     supervisor = wiring.build_worker(settings, say=typer.echo)
     asyncio.run(
         wiring.run(supervisor, started=lambda: typer.echo("The worker takes runs.", err=True))
     )
+
+
+def _tell_health(settings: Settings) -> None:
+    found = HealthFile.read_all(workers_folder(settings.home))
+    for one in found:
+        typer.echo(one.told())
+    if not found:
+        typer.echo("No worker runs on this machine.")
+    if not found or not all(one.is_fresh() for one in found):
+        raise typer.Exit(1)
 
 
 def init(
@@ -77,7 +101,10 @@ def init(
         ),
     ] = False,
 ) -> None:
-    """Make everything ready: tables, work pool, blocks and deployments. Safe to repeat.
+    """Make everything ready: tables, models, work pool, blocks, deployments. Safe to repeat.
+
+    Metrics, and the models that ATHANOR_MODELS__KNOWN names with their initial weights, are made
+    known; what is said of a model already stays as it is.
 
     `athanor up` does the same at its start; use this for a Prefect server of your own
     (PREFECT_API_URL), or after an upgrade.
@@ -94,5 +121,7 @@ def init(
         console.print(f"Database: at schema {done.schema}, nothing to do.")
     else:
         console.print(f"Database: from {before} to schema {done.schema}.")
+    if done.new_models:
+        console.print(f"Models: {done.new_models} made known.")
     unchanged = len(done.deployments) - len(done.changed)
     console.print(f"Deployments: {len(done.changed)} registered, {unchanged} unchanged.")

@@ -1,5 +1,6 @@
 """`athanor sessions …`: look at EPU sessions."""
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -8,6 +9,15 @@ import typer
 from core.settings import Settings
 from entrypoints import showing
 from entrypoints.showing import AsJson, Cursor, Limit
+
+
+class Planner(StrEnum):
+    """What may be chosen."""
+
+    CLASSIC = "classic"
+    ADAPTIVE = "adaptive"
+    DEFAULT = "default"
+
 
 app = typer.Typer(help="Look at EPU sessions.", no_args_is_help=True)
 
@@ -101,3 +111,28 @@ def show(
         ((one.decision_type, one.decisions, one.selected, one.rejected) for one in found.decisions),
         empty="No decisions yet.",
     )
+
+
+@app.command()
+def planner(
+    grid_uuid: Annotated[UUID, typer.Argument(help="As `athanor sessions list` shows it.")],
+    name: Annotated[
+        Planner, typer.Argument(help="What orders its holes; `default` is what the settings say.")
+    ],
+) -> None:
+    """Choose what orders a session's holes; the order is made anew.
+
+    Example:
+      athanor sessions planner 0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11 adaptive
+    """
+    from core.clock import utcnow  # noqa: PLC0415 (as above)
+    from domains.cryoem.planners import PlannerName  # noqa: PLC0415 (as above)
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from models.cryoem import wanting  # noqa: PLC0415 (as above)
+    from models.cryoem.queries.sessions import require_grid  # noqa: PLC0415 (as above)
+
+    chosen = None if name is Planner.DEFAULT else PlannerName(name.value)
+    with opened_database(Settings()) as database, database.transaction() as session:
+        require_grid(session, grid_uuid)
+        wanting.choose(session, grid_uuid, chosen, now=utcnow())
+    typer.echo(f"{grid_uuid}: {name.value}. The sweep sees to a new order within 30 s.")

@@ -13,6 +13,7 @@ from rich.console import Console
 from core.clock import utcnow
 from core.logging import configure
 from core.settings import Settings
+from entrypoints.commands import simulate_messages
 
 if TYPE_CHECKING:
     from simulators.epu.events import MicroscopeEvent
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Run a simulated microscope, model or decision service.", no_args_is_help=True
 )
+app.add_typer(simulate_messages.app, name="messages")
 
 
 @app.callback()

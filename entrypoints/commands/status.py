@@ -4,6 +4,7 @@ from core.clock import utcnow
 from core.settings import Settings
 from core.version import version
 from entrypoints import showing
+from entrypoints.health_file import HealthFile, workers_folder
 from entrypoints.showing import AsJson
 
 
@@ -49,6 +50,8 @@ def status(as_json: AsJson = False) -> None:
             ),
         ),
     )
+    for one in HealthFile.read_all(workers_folder(settings.home)):
+        showing.console().print(f"worker {one.told()}", style="yellow" if one.problems else None)
     dead = found.inbox.by_state.get("dead", 0)
     if dead:
         showing.console().print(

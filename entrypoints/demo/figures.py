@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from blocks.athena import AthenaClient
@@ -17,6 +17,7 @@ from core.clock import utcnow
 from core.errors import UnknownParent
 from core.version import version
 from models.athena import AreaType, DecisionType
+from models.base import DeliveryState
 from models.cryoem.api_schemas import LatencyStatus
 from models.cryoem.decision_tables import Decision
 from models.cryoem.queries.status import get_status, percentile
@@ -35,6 +36,8 @@ class Progress:
     summary: SessionSummary
     inbox: dict[str, int]
     outbox: dict[str, int]
+    #: Selections of squares and holes that Athena has.
+    selections: int
     latency: LatencyStatus
 
 
@@ -45,7 +48,27 @@ def look(session: Session, grid: UUID) -> Progress | None:
     except UnknownParent:
         return None
     status = get_status(session, version=version(), now=utcnow())
-    return Progress(summary, status.inbox.by_state, status.outbox.by_state, status.latency)
+    return Progress(
+        summary,
+        status.inbox.by_state,
+        status.outbox.by_state,
+        _selections(session, grid),
+        status.latency,
+    )
+
+
+def _selections(session: Session, grid: UUID) -> int:
+    statement = (
+        select(func.count())
+        .select_from(Decision)
+        .join(OutboxMessage, col(OutboxMessage.id) == col(Decision.id))
+        .where(
+            col(Decision.grid_uuid) == grid,
+            col(Decision.decision_type) != DecisionType.ACQUISITION_ORDER,
+            col(OutboxMessage.state) == DeliveryState.DONE,
+        )
+    )
+    return session.scalar(statement) or 0
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,12 @@ def latencies(session: Session, grid: UUID) -> dict[str, Latency]:
             col(Decision.decision_type), col(OutboxMessage.caused_at), col(OutboxMessage.sent_at)
         )
         .join(OutboxMessage, col(OutboxMessage.id) == col(Decision.id))
-        .where(col(Decision.grid_uuid) == grid, col(OutboxMessage.sent_at).is_not(None))
+        # An order has no one cause, and waits on purpose.
+        .where(
+            col(Decision.grid_uuid) == grid,
+            col(OutboxMessage.sent_at).is_not(None),
+            col(OutboxMessage.caused_at).is_not(None),
+        )
     )
     for kind, caused_at, sent_at in session.execute(statement):
         found.setdefault(kind, []).append((sent_at - caused_at).total_seconds())
@@ -148,7 +176,12 @@ async def ask_athena(client: AthenaClient, session_name: str) -> AtAthena:
 
 
 def _values(kind: DecisionType, value: str) -> Iterable[str]:
-    """Return the answers within a decision: one of a square's, one for each hole else."""
+    """Return the answers within a decision: one of a square's, one for each hole selected from.
+
+    Where an area stands in an order is no answer to count.
+    """
+    if kind == DecisionType.ACQUISITION_ORDER:
+        return []
     if kind != DecisionType.FOIL_HOLE_SELECTION:
         return [f"{kind.value}: {value}"]
     # The value is JSON of our own making, in which each hole has one result.

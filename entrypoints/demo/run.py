@@ -6,12 +6,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from blocks.athena import AthenaClient
 from entrypoints import up as wiring
 from entrypoints.demo import figures
-from entrypoints.demo.outcome import AthenaFigures, Outcome, mismatches
+from entrypoints.demo.outcome import AthenaFigures, Outcome, Worth, mismatches
 from entrypoints.demo.place import Interrupted, Place
 from entrypoints.demo.screen import Screen, Start
 from entrypoints.demo.story import Ending, Story
@@ -20,6 +20,9 @@ from entrypoints.supervisor import Supervisor
 from models.database import Database
 from simulators.athena.server import running
 from simulators.epu.recipe import Recipe
+from simulators.epu.truth import GridTruth
+from simulators.epu.worth import worth as session_worth
+from simulators.yields import worth as order_worth
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +72,8 @@ class Demonstration:
             telling = asyncio.create_task(self._tell(ready))
             try:
                 await asyncio.wait({up, telling}, return_when=asyncio.FIRST_COMPLETED)
-                if not telling.done():
+                # What stops first is missed by the story, whose error then is no news.
+                if not telling.done() or supervisor.is_stopping:
                     await _end(telling)
                     await up
                     raise Interrupted
@@ -139,6 +143,7 @@ class Demonstration:
             latency_by_type=latencies,
             micrographs_collected=len(ending.acquisition.micrographs),
             squares_skipped=len(ending.acquisition.skipped),
+            worth=await asyncio.to_thread(_worth, grid, ending, self.recipe.seed),
             inbox=progress.inbox,
             outbox=progress.outbox,
             flow_runs=runs,
@@ -151,6 +156,19 @@ class Demonstration:
             },
             folder=str(place.folder) if wrong else None,
         )
+
+
+def _worth(grid: GridTruth, ending: Ending, seed: int) -> Worth:
+    """Return what deciding was worth in this session, and what orders are in a longer one."""
+    told = session_worth(grid, ending.acquisition.micrographs)
+    order = order_worth(seed)
+    return Worth(
+        **asdict(told),
+        order_hours=order.minutes / 60,
+        order_epu=order.epu,
+        order_classic=order.classic,
+        order_adaptive=order.adaptive,
+    )
 
 
 async def _end(task: asyncio.Task[Outcome]) -> None:

@@ -14,6 +14,7 @@ from core.errors import AthanorError
 from entrypoints.demo.figures import Progress, look
 from entrypoints.demo.place import Place
 from entrypoints.demo.screen import Screen
+from models.athena import AreaType
 from models.base import DeliveryState
 from models.cryoem.messages import SessionEndedMessage
 from models.database import Database
@@ -140,7 +141,11 @@ class Story:
             acquisition = await imaging
             await predicting
             await sink.send(
-                [SessionEndedMessage(grid_uuid=grid_uuid, reason="finished", message_id=None)]
+                [
+                    SessionEndedMessage(
+                        grid_uuid=grid_uuid, reason="finished", last_file_at=None, message_id=None
+                    )
+                ]
             )
             closed = await self._until(grid_uuid, told, _is_closed)
             watcher.stop()
@@ -191,7 +196,7 @@ class Story:
             told.finished
             and entities["predictions"] >= self._predictable
             and entities["micrographs"] >= told.micrographs
-            and sum(progress.summary.areas.values()) >= self._predictable
+            and _areas(progress) >= self._predictable
             and not _under_way(progress)
         )
 
@@ -202,11 +207,10 @@ class Story:
     def _show(self, progress: Progress, told: Told) -> None:
         summary, screen = progress.summary, self._screen
         squares, everything = len(self._grid.squares), self._predictable
-        sent = progress.outbox.get(DeliveryState.DONE, 0)
         screen.step("Squares imaged", told.imaged, squares, "" if told.finished else told.now)
-        screen.step("Areas at Athena", sum(summary.areas.values()), everything)
+        screen.step("Areas at Athena", _areas(progress), everything)
         screen.step("Predictions", summary.entities["predictions"], everything)
-        screen.step("Decisions at Athena", sent, 2 * squares)
+        screen.step("Selections at Athena", progress.selections, 2 * squares)
         taken = summary.entities["micrographs"]
         screen.step("Micrographs", taken, told.micrographs if told.finished else None)
         if told.finished and taken == told.micrographs:
@@ -220,6 +224,11 @@ def _under_way(progress: Progress) -> int:
         for queue in (progress.inbox, progress.outbox)
         for state in (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.WAITING)
     )
+
+
+def _areas(progress: Progress) -> int:
+    """Return how many squares and holes Athena knows; the atlas comes with an order."""
+    return sum(number for kind, number in progress.summary.areas.items() if kind != AreaType.ATLAS)
 
 
 def _is_closed(progress: Progress) -> bool:

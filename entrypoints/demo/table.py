@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entrypoints.demo.outcome import Outcome
+from entrypoints.demo.outcome import Outcome, Worth
 
 
 def show(outcome: Outcome, console: Console) -> None:
@@ -26,6 +26,25 @@ def show(outcome: Outcome, console: Console) -> None:
             console.print(f"  {escape(mismatch)}", highlight=False, soft_wrap=True)
     else:
         console.print("[green]Everything is as the simulated truth says.[/green]")
+    _show_worth(outcome.worth, console)
+
+
+def _show_worth(worth: Worth, console: Console) -> None:
+    """Say what deciding was worth, in good micrographs of the same microscope time."""
+    console.print(
+        f"What deciding was worth: {worth.decided_good} good micrographs of {worth.decided} in "
+        f"{worth.minutes:.0f} simulated minutes; EPU's own order on the same grid: "
+        f"{worth.own_good} of {worth.own}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(
+        f"Ordered too, in {worth.order_hours:g} simulated hours of another grid: "
+        f"{worth.order_adaptive} in the adaptive order, {worth.order_classic} in the classic one, "
+        f"{worth.order_epu} in EPU's own.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _sections(outcome: Outcome) -> Iterator[list[tuple[str, str]]]:

@@ -23,10 +23,9 @@ from prefect._flow_run_suspension import (  # no public way to tell a run of its
     FlowRunSuspensionRequest,
     register_flow_run_suspension_request,
 )
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import AsyncFlowRunEngine
 from prefect.settings import get_current_settings
-from prefect.states import Crashed
 from prefect.utilities.callables import get_call_parameters, parameters_to_args_kwargs
 
 
@@ -37,8 +36,8 @@ class WarmEngine(AsyncFlowRunEngine[..., Any]):
     #: Set before the run's task is cancelled because a person asked for that.
     cancelled_by_user: bool = False
 
-    #: Set before the run's task is cancelled for another reason: what the UI shall say.
-    crash_message: str | None = None
+    #: Set before the run's task is cancelled for another reason: the state to end in.
+    ending: State[Any] | None = None
 
     @property
     def heartbeat_seconds(self) -> int | None:
@@ -75,8 +74,8 @@ class WarmEngine(AsyncFlowRunEngine[..., Any]):
         """Report why the run's task was cancelled."""
         if self.cancelled_by_user:
             await self.handle_cancellation(exc)
-        elif self.crash_message:
-            await self.set_state(Crashed(message=self.crash_message), force=True)
+        elif self.ending:
+            await self.set_state(self.ending, force=True)
             self._raised = exc  # pyright: ignore[reportAttributeAccessIssue]  # as the engine does
         else:
             await super().handle_crash(exc)

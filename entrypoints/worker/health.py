@@ -16,3 +16,5 @@ class WorkerHealth:
     last_poll: datetime | None
     #: Why Prefect cannot be reached, if it cannot.
     problem: str | None
+    #: Whether it takes no more runs.
+    stopping: bool = False

@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.settings import get_current_settings
 
+from core import metrics
 from core.clock import utcnow
 from core.errors import PrefectUnavailable
 from core.settings import WorkerSettings
@@ -32,12 +33,20 @@ _HEARTBEAT_SECONDS: Final = 10.0
 #: Seconds that one look at Prefect may take. Its client would try for a minute.
 _PATIENCE: Final = 10.0
 
-#: Seconds for interrupted runs to say so to Prefect.
-_LAST_WORDS_SECONDS: Final = 8.0
+#: Seconds for interrupted runs to say so to Prefect; the second time they may not.
+_LAST_WORDS_SECONDS: Final = 6.0
+_NO_WORDS_SECONDS: Final = 2.0
+
+#: Seconds for the worker itself to take its leave.
+_LEAVE_SECONDS: Final = 5.0
+
+#: Seconds for the event stream to close; a server that hangs would keep it open.
+_CLOSE_SECONDS: Final = 2.0
+
+#: Seconds that a worker takes at most to stop, beside what the settings give to its runs.
+STOPS_WITHIN: Final = _CLOSE_SECONDS + _LAST_WORDS_SECONDS + _NO_WORDS_SECONDS + _LEAVE_SECONDS
 
 _Step = Callable[[], Awaitable[None]]
-
-_STOPPED: Final = "The worker was stopped before this run had finished."
 
 
 class WarmWorker:
@@ -52,20 +61,17 @@ class WarmWorker:
         self,
         settings: WorkerSettings,
         *,
-        drain_seconds: float = 5.0,
         reconcile_seconds: float = 15.0,
     ) -> None:
         """Take the settings; nothing is opened.
 
         Args:
             settings: Pool, limits and intervals.
-            drain_seconds: How long runs may go on after `stop` before they are cancelled.
             reconcile_seconds: Between looks for lost runs; longer than a heartbeat where
                 several workers share a pool, since two looks must agree.
         """
         self.identity = WorkerIdentity.of_this_process()
         self._settings = settings
-        self._drain_seconds = drain_seconds
         self._reconcile_seconds = reconcile_seconds
         self._due = Event()
         self._told = Event()
@@ -90,6 +96,7 @@ class WarmWorker:
             finished=self._finished,
             last_poll=self._last_poll,
             problem=self._problem,
+            stopping=self._stopping.is_set(),
         )
 
     async def serve(self) -> None:
@@ -121,7 +128,7 @@ class WarmWorker:
             await asyncio.shield(self._life)
 
     async def stop(self) -> None:
-        """Take no more runs, let those here finish for a while, then end them as crashed."""
+        """Take no more runs, let those here come to a safe point, then hand them on."""
         self._stopping.set()
         if self._life:
             await asyncio.wait({self._life})
@@ -136,11 +143,7 @@ class WarmWorker:
                     await self._work(pool, pool_id)
                 finally:
                     await self._drain()
-                    with suppress(*UNREACHABLE):
-                        async with asyncio.timeout(_PATIENCE):
-                            await pool.leave()
-                            # While there is a server to take them.
-                            await flush()
+                    await self._leave(pool)
 
     async def _join(self, stack: AsyncExitStack) -> tuple[PoolClient, UUID]:
         """Open connections to Prefect and appear in the work pool."""
@@ -164,6 +167,16 @@ class WarmWorker:
             ) from exc
         return pool, work_pool.id
 
+    async def _leave(self, pool: PoolClient) -> None:
+        """Take leave of a server that is there to hear it."""
+        if self._problem:
+            return
+        with suppress(*UNREACHABLE):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await pool.leave()
+                # While there is a server to take them.
+                await flush()
+
     async def _work(self, pool: PoolClient, pool_id: UUID) -> None:
         """Do all that a worker does, until told to stop."""
         reconciler = Reconciler(pool, self.identity)
@@ -171,18 +184,22 @@ class WarmWorker:
         async def reconcile() -> None:
             await reconciler.look(self._executions)
 
-        async with asyncio.TaskGroup() as group:
-            poll = self._settings.poll_seconds
-            loops = [
-                group.create_task(self._every(poll, lambda: self._take(pool), self._due)),
-                group.create_task(self._every(poll, lambda: self._heed(pool), self._told)),
-                group.create_task(self._every(_HEARTBEAT_SECONDS, pool.heartbeat, Event())),
-                group.create_task(self._every(self._reconcile_seconds, reconcile, Event())),
-                group.create_task(listen(pool_id, self._changed)),
-            ]
-            await self._stopping.wait()
-            for loop in loops:
-                loop.cancel()
+        listening = asyncio.create_task(listen(pool_id, self._changed), name="event stream")
+        try:
+            async with asyncio.TaskGroup() as group:
+                poll = self._settings.poll_seconds
+                loops = [
+                    group.create_task(self._every(poll, lambda: self._take(pool), self._due)),
+                    group.create_task(self._every(poll, lambda: self._heed(pool), self._told)),
+                    group.create_task(self._every(_HEARTBEAT_SECONDS, pool.heartbeat, Event())),
+                    group.create_task(self._every(self._reconcile_seconds, reconcile, Event())),
+                ]
+                await self._stopping.wait()
+                for loop in loops:
+                    loop.cancel()
+        finally:
+            listening.cancel()
+            await asyncio.wait({listening}, timeout=_CLOSE_SECONDS)
 
     async def _every(self, seconds: float, step: _Step, bell: Event) -> None:
         """Take a step every so often, and at once when the bell rings."""
@@ -192,6 +209,7 @@ class WarmWorker:
                 async with asyncio.timeout(_PATIENCE):
                     await step()
             except UNREACHABLE as exc:
+                metrics.PREFECT_ERRORS.labels("poll").inc()
                 if self._problem is None:
                     logger.warning("Prefect cannot be reached: %s", exc or type(exc).__name__)
                 self._problem = f"Prefect cannot be reached: {exc or type(exc).__name__}"
@@ -216,7 +234,7 @@ class WarmWorker:
             if len(self._executions) >= self._settings.max_runs:
                 return
             if run.id not in self._executions:
-                execution = Execution(pool, run)
+                execution = Execution(pool, run, limit_seconds=self._settings.run_seconds)
                 self._executions[run.id] = execution
                 execution.task.add_done_callback(lambda task, id_=run.id: self._done(id_, task))
 
@@ -237,13 +255,20 @@ class WarmWorker:
                 execution.heed(run)
 
     async def _drain(self) -> None:
-        """Let runs finish for a while, then end them."""
-        for seconds in (self._drain_seconds, _LAST_WORDS_SECONDS, _LAST_WORDS_SECONDS):
+        """Let runs come to a safe point; interrupt those that take too long."""
+        if self._executions:
+            logger.info("Waiting for %d runs to come to a safe point", len(self._executions))
+        for execution in self._executions.values():
+            execution.wind_down()
+        # A server that is away hears no last words.
+        last = _NO_WORDS_SECONDS if self._problem else _LAST_WORDS_SECONDS
+        waits = (self._settings.stop_seconds, last, _NO_WORDS_SECONDS)
+        for seconds in waits:
             tasks = [execution.task for execution in self._executions.values()]
             if not tasks:
                 return
             await asyncio.wait(tasks, timeout=seconds)
             for execution in list(self._executions.values()):
-                execution.break_off(_STOPPED)
+                execution.break_off()
         if self._executions:
             logger.error("%d runs did not end", len(self._executions))

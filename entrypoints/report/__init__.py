@@ -1,0 +1,1 @@
+"""A session's report: one page with interactive plots, the decisions and their trails."""
