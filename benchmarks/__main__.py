@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("epu", type=Path, nargs="?", default=_BESIDE_THE_REPOSITORY)
     epu = parser.parse_args().epu
-    commands = [["areas"], ["predictions"], ["ring"], ["demo"]]
+    commands = [["areas"], ["predictions"], ["measurements"], ["ring"], ["demo"]]
     if epu.is_dir():
         commands[:0] = [["parse", str(epu)], ["ingest", str(epu / "dls-2024")]]
     else:

@@ -1,8 +1,9 @@
 """How long a ring takes to reach the flow's code: `python -m benchmarks.ring [--rings 100]`.
 
-A Prefect server on SQLite in a temporary folder (or the one at PREFECT_API_URL with
-`--server`), a warm worker and a launcher in this process. Rings come one at a time
-(limit: median 150 ms), then all at once; last, what the worker's process weighs.
+A Prefect server on SQLite in a temporary folder (on an empty PostgreSQL database with
+`--database URL`; or the one at PREFECT_API_URL with `--server`), a warm worker and a launcher
+in this process. Rings come one at a time (limit: median 150 ms), then all at once; last, what
+the worker's process weighs.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
+from pydantic import SecretStr
 
 from core.settings import PrefectSettings, WorkerSettings
 from entrypoints.ports import free_port
@@ -27,9 +29,10 @@ _PAUSE_SECONDS = 0.05
 
 
 @asynccontextmanager
-async def server_of_our_own() -> AsyncIterator[str]:
+async def server_of_our_own(database: str | None) -> AsyncIterator[str]:
+    url = SecretStr(database) if database else None
     with tempfile.TemporaryDirectory() as home:
-        server = PrefectServer(PrefectSettings(port=free_port()), Path(home))
+        server = PrefectServer(PrefectSettings(port=free_port(), database_url=url), Path(home))
         await server.start()
         try:
             yield server.api_url
@@ -106,8 +109,10 @@ async def main() -> int:
     parser.add_argument("--rings", type=int, default=100)
     parser.add_argument("--burst", type=int, default=40)
     parser.add_argument("--server", action="store_true", help="use the server at PREFECT_API_URL")
+    parser.add_argument("--database", help="postgresql://…, empty, for the server's runs")
     options = parser.parse_args()
-    async with server_there() if options.server else server_of_our_own() as api_url:
+    server = server_there() if options.server else server_of_our_own(options.database)
+    async with server as api_url:
         use_server(api_url)
         return 0 if await measure(options.rings, options.burst) else 1
 

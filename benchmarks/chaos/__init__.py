@@ -1,0 +1,1 @@
+"""Chaos: messages by the thousand through crashes, held against a reference model."""
