@@ -6,7 +6,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["tests.database_fixtures", "tests.prefect_fixtures", "tests.session_fixtures"]
+pytest_plugins = [
+    "tests.database_fixtures",
+    "tests.prefect_fixtures",
+    "tests.rabbitmq_fixtures",
+    "tests.redis_fixtures",
+    "tests.session_fixtures",
+]
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,13 @@ from domains.cryoem.manifests import (
     SquareManifest,
 )
 from messaging.launcher import Launcher
-from models.cryoem.messages import EpuImageMessage, EpuSessionMessage, EpuSquareMessage, Message
+from models.cryoem.messages import (
+    EpuImageMessage,
+    EpuSessionMessage,
+    EpuSquareMessage,
+    Message,
+    SquarePrediction,
+)
 from models.database import Database
 from simulators.athena.faults import Faults
 from simulators.athena.server import RunningSimulator, running
@@ -40,6 +46,7 @@ class RecordingLauncher(Launcher):
     def __init__(self) -> None:
         super().__init__()
         self.launched: list[tuple[str, str]] = []
+        self.emitted: list[tuple[str, str, Mapping[str, Any]]] = []
 
     async def launch(
         self,
@@ -52,6 +59,9 @@ class RecordingLauncher(Launcher):
     ) -> UUID:
         self.launched.append((deployment.split("/", maxsplit=1)[0], parameters["grid_uuid"]))
         return uuid4()
+
+    def emit(self, event: str, resource_id: str, payload: Mapping[str, Any]) -> None:
+        self.emitted.append((event, resource_id, payload))
 
 
 @dataclass(frozen=True)
@@ -89,15 +99,19 @@ class Here:
         self.simulator.injector.set(Faults(**faults))
 
     async def send(self, *messages: Message, source: str = "test") -> Accepted:
-        bodies = [message.model_dump(mode="json", exclude_none=True) for message in messages]
-        return await accept(self.resources, bodies, source=source)
+        return await accept(self.resources, bodies(messages), source=source)
+
+
+def bodies(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return messages as a sender writes them."""
+    return [message.model_dump(mode="json", exclude_none=True) for message in messages]
 
 
 def test_settings(**changes: Any) -> Settings:
     """Settings with short patience."""
     base = Settings(
         worker={"linger_seconds": 0, "lease_seconds": 5},
-        decisions={"settle_seconds": 0.05},
+        decisions={"settle_seconds": 0.05, "refresh_seconds": 0},
         athena={"read_timeout": 5},
     )
     return base.model_copy(update=changes)
@@ -162,6 +176,19 @@ class SmallSession:
 
     def all(self) -> list[Message]:
         return [self.session(), *(self.square(square) for square in self.squares)]
+
+    def predictions(self) -> list[Message]:
+        """Return a prediction for each square, with values from 0.0 to 0.9."""
+        return [
+            SquarePrediction(
+                grid_uuid=self.grid,
+                gridsquare_id=square,
+                prediction_model_name="squares-net",
+                prediction_value=(square % 10) / 10,
+                message_id=f"{self.grid}/prediction/{square}",
+            )
+            for square in self.squares
+        ]
 
     def micrograph(self, square: int, hole: int) -> EpuImageMessage:
         stem = f"FoilHole_{hole}_Data_1_2_20260301_101010"

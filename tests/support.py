@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -35,3 +35,11 @@ async def wait_until(
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain for {what}; last value: {value!r}")
         await asyncio.sleep(_LOOK_EVERY)
+
+
+def selection_ids(decisions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the ids of the selections among Athena's decisions.
+
+    Each is made once; orders come as often as there is something new to order.
+    """
+    return [one["id"] for one in decisions if one["decisionType"] != "acquisitionOrder"]

@@ -17,13 +17,19 @@ from tests.support import wait_for
 
 
 class Process:
-    """One `athanor …` process, whose output goes to a file."""
+    """One `athanor …` process, whose output goes to a file; or one of another module's."""
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str],
+        log: Path,
+        module: str = "entrypoints.cli",
+    ) -> None:
         self.log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "entrypoints.cli", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
                 env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
@@ -84,6 +90,7 @@ class Facility:
             "ATHANOR_API__PORT": str(self.api_port),
             "ATHANOR_PREFECT__PORT": str(self.prefect_port),
             "ATHANOR_ATHENA__URL": self.athena_url,
+            "ATHANOR_PREFECT__STARTUP_TIMEOUT": "240",
             "ATHANOR_WORKER__LEASE_SECONDS": "3",
             "ATHANOR_WORKER__LINGER_SECONDS": "1",
             "PREFECT_API_URL": "",
@@ -99,12 +106,12 @@ class Facility:
 
     def up(self, *arguments: str) -> Process:
         process = self.start("up", *arguments)
-        process.says("Athanor is up", timeout=90)
+        process.says("Athanor is up", timeout=240)
         return process
 
     def worker(self) -> Process:
         process = self.start("worker", PREFECT_API_URL=f"{self.prefect_url}/api")
-        process.says("The worker takes runs", timeout=60)
+        process.says("The worker takes runs", timeout=240)
         return process
 
     def post(self, messages: list[dict]) -> None:

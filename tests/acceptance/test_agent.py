@@ -27,7 +27,15 @@ TABLES = (
     "hole",
     "micrograph",
 )
-NOT_FROM_FILES = {"last_news_at", "undecided_since", "ended_at", "end_reason"}
+NOT_FROM_FILES = {
+    "last_news_at",
+    "undecided_since",
+    "ended_at",
+    "end_reason",
+    "squares_known_at",
+    "holes_known_at",
+    "life_seq",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Kill -9 and dead services, with the real processes."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models.cryoem.messages import SquarePrediction
+from entrypoints.ports import free_port
 from simulators.athena.faults import Faults
 from simulators.athena.server import running
 from tests.acceptance.processes import Facility, Process, facility
-from tests.session_fixtures import SmallSession
-from tests.support import wait_until
+from tests.session_fixtures import SmallSession, bodies
+from tests.support import selection_ids, wait_until
 
 SQUARES = 300
 
@@ -29,23 +30,6 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facility]:
         yield made
 
 
-def messages(session: SmallSession) -> list[dict]:
-    return [m.model_dump(mode="json", exclude_none=True) for m in session.all()]
-
-
-def predictions(session: SmallSession) -> list[dict]:
-    return [
-        SquarePrediction(
-            grid_uuid=session.grid,
-            gridsquare_id=square,
-            prediction_model_name="squares-net",
-            prediction_value=(square % 10) / 10,
-            message_id=f"{session.grid}/prediction/{square}",
-        ).model_dump(mode="json", exclude_none=True)
-        for square in session.squares
-    ]
-
-
 async def count_areas(athena: httpx.AsyncClient, session: SmallSession) -> int:
     answer = await athena.get(f"/api/v1/Session/{session.grid}/Areas")
     return len(answer.json()) if answer.status_code == 200 else 0
@@ -53,7 +37,7 @@ async def count_areas(athena: httpx.AsyncClient, session: SmallSession) -> int:
 
 async def decisions(athena: httpx.AsyncClient, session: SmallSession) -> list[str]:
     answer = await athena.get(f"/api/v1/Session/{session.grid}/Decisions")
-    return [one["id"] for one in answer.json()]
+    return selection_ids(answer.json())
 
 
 async def test_athena_holds_each_decision_once_after_workers_are_killed(plant: Facility) -> None:
@@ -64,7 +48,7 @@ async def test_athena_holds_each_decision_once_after_workers_are_killed(plant: F
         httpx.AsyncClient(base_url=athena.url, timeout=30) as client,
     ):
         worker: Process = plant.worker()
-        plant.post(messages(session))
+        plant.post(bodies(session.all()))
 
         async def all_areas() -> bool:
             return await count_areas(client, session) == 2 * SQUARES
@@ -72,7 +56,7 @@ async def test_athena_holds_each_decision_once_after_workers_are_killed(plant: F
         await wait_until(all_areas, timeout=90, what="areas at Athena")
         simulator = athena.app.state.simulator
         simulator.injector.set(Faults(drop_after_commit=0.3, latency=0.05, seed=3))
-        plant.post(predictions(session))
+        plant.post(bodies(session.predictions()))
         for _ in range(4):
             before = len(await decisions(client, session))
             wanted = min(SQUARES, before + dice.randint(1, 40))
@@ -87,15 +71,54 @@ async def test_athena_holds_each_decision_once_after_workers_are_killed(plant: F
         simulator.injector.set(Faults())
 
         async def all_sent() -> bool:
-            done = plant.get("/status")["outbox"]["by_state"].get("done", 0)
-            if done < SQUARES:
-                plant.launch("sweep")
-            return done == SQUARES
+            by_state = plant.get("/status")["outbox"]["by_state"]
+            if set(by_state) <= {"done", "superseded"}:
+                return True
+            plant.launch("sweep")
+            return False
 
         await wait_until(all_sent, timeout=90, what="an empty outbox")
         found = await decisions(client, session)
         assert len(found) == len(set(found)) == SQUARES
         worker.stop()
+
+
+async def test_an_api_that_started_before_prefect_launches_runs_once_that_is_there(
+    plant: Facility,
+) -> None:
+    session = SmallSession(squares=1, holes=1, name="early api")
+    api_port, prefect_port = free_port(), free_port()
+    api = plant.start(
+        "api",
+        ATHANOR_API__PORT=str(api_port),
+        PREFECT_API_URL=f"http://127.0.0.1:{prefect_port}/api",
+    )
+    api.says("not reachable")
+    api.says("The API is at")
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", plant.prefect_port)
+        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+
+    async with await asyncio.start_server(relay, "127.0.0.1", prefect_port):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api_port}", timeout=60) as client:
+            answer = await client.post("/messages", json=bodies(session.all()))
+        assert answer.status_code == 202
+
+        async def launched() -> bool:
+            runs = await asyncio.to_thread(plant.runs, "register-areas")
+            return any(run["parameters"]["grid_uuid"] == str(session.grid) for run in runs)
+
+        # No worker is there, so it is no sweep that launches.
+        await wait_until(launched, timeout=20, what="a launched run")
+        await asyncio.to_thread(api.stop)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while part := await reader.read(65536):
+        writer.write(part)
+        await writer.drain()
+    writer.close()
 
 
 async def test_a_run_failed_by_a_dead_athena_is_retried_and_finishes_the_job(
@@ -108,7 +131,7 @@ async def test_a_run_failed_by_a_dead_athena_is_retried_and_finishes_the_job(
         running(port=plant.athena_port, state_path=state) as athena,
         httpx.AsyncClient(base_url=athena.url, timeout=30) as client,
     ):
-        plant.post(messages(session))
+        plant.post(bodies(session.all()))
 
         async def all_areas() -> bool:
             return await count_areas(client, session) == 6
@@ -120,7 +143,7 @@ async def test_a_run_failed_by_a_dead_athena_is_retried_and_finishes_the_job(
 
         await wait_until(at_rest, timeout=30, what="the end of earlier runs")
     # Nobody listens at Athena's address now.
-    plant.post(predictions(session))
+    plant.post(bodies(session.predictions()))
 
     async def failed() -> str | None:
         runs = plant.runs("submit-decisions")

@@ -79,7 +79,7 @@ def test_start_page_and_documentation_show_without_errors(
 
 def test_prefect_shows_deployments_and_a_run_with_its_artifact(plant: Facility, page: Page) -> None:
     page.goto(f"{plant.prefect_url}/deployments")
-    for name in ("register-areas", "submit-decisions", "session-lifecycle"):
+    for name in ("register-areas", "refresh-scores", "session-lifecycle"):
         expect(page.get_by_text(name).first).to_be_visible(timeout=PATIENCE)
 
     session = SmallSession(squares=2, holes=2, name="shown")

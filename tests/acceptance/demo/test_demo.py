@@ -86,14 +86,23 @@ def test_its_figures_agree_with_the_truth_and_with_one_another(start):
     assert entities["predictions"] == SQUARES + HOLES
     assert {name: entities[name] for name in outcome["truth"]} == outcome["truth"]
     assert athena["areas"] == {"gridsquare": SQUARES, "foilhole": HOLES}
+    orders = athena["decisions"].pop("acquisitionOrder")
+    assert orders > 0
     assert athena["decisions"] == {"gridSquareSelection": SQUARES, "foilHoleSelection": SQUARES}
     values = athena["values"]
     assert sum(n for value, n in values.items() if value.startswith("gridSquare")) == SQUARES
     assert sum(n for value, n in values.items() if value.startswith("foilHole")) == HOLES
     assert values.get("gridSquareSelection: false", 0) == outcome["squares_skipped"]
     assert entities["micrographs"] == outcome["micrographs_collected"] > 0
-    assert set(outcome["inbox"]) == set(outcome["outbox"]) == {"done"}
-    assert outcome["outbox"]["done"] == outcome["latency_seconds"]["decisions"] == 2 * SQUARES
+    # An order that was not sent yet makes way for the next.
+    assert set(outcome["inbox"]) <= {"done"}
+    assert set(outcome["outbox"]) <= {"done", "superseded"}
+    assert outcome["outbox"]["done"] == orders + 2 * SQUARES
+    assert outcome["latency_seconds"]["decisions"] == 2 * SQUARES
+    worth = outcome["worth"]
+    assert worth["decided"] == outcome["micrographs_collected"]
+    assert 0 < worth["decided_good"] <= worth["decided"]
+    assert worth["order_adaptive"] > worth["order_epu"] > 0
     assert (
         0 < outcome["latency_seconds"]["p50_seconds"] <= outcome["latency_seconds"]["p95_seconds"]
     )
@@ -116,7 +125,9 @@ def test_ctrl_c_leaves_nothing_behind(start, moment):
 
     demo.process.send_signal(signal.SIGINT)
 
-    assert demo.process.wait(20) == 130, demo.said()
+    # A shell says 130 for both: Python may end by the signal itself when it fell into an `exec`,
+    # as imports make them for data classes, although it was caught.
+    assert demo.process.wait(20) in {130, -signal.SIGINT}, demo.said()
     assert list(demo.folder.iterdir()) == []
     assert not [child for child in children if child.is_running()]
     assert "Traceback" not in demo.said()

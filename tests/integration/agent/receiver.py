@@ -1,5 +1,6 @@
 """A small HTTP server in place of Athanor's API: it can be away, refuse, and be counted on."""
 
+import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ class Receiver:
         self.stored: list[dict[str, Any]] = []
         self.requests: list[tuple[int, int]] = []
         self.sources: set[str] = set()
+        self.keys: list[str | None] = []
         self.answer: Answer = lambda messages: None
         self.url = ""
 
@@ -43,6 +45,9 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers["Content-Encoding"] == "gzip":
+                body = gzip.decompress(body)
+            receiver.keys.append(self.headers["Idempotency-Key"])
             status, answer = receiver.take(self.path, body)
             data = json.dumps(answer).encode()
             self.send_response(status)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.epu.agent import Agent
 from agent.epu.watch import Watcher
 from models.cryoem.messages import Message
 from tests.support import wait_until
@@ -35,14 +36,14 @@ def kinds(messages: Sequence[Message]) -> list[str]:
 
 
 @asynccontextmanager
-async def running(watcher: Watcher) -> AsyncIterator[asyncio.Task[Any]]:
-    """Run a watcher for the block, and see to it that it ends cleanly."""
-    task = asyncio.create_task(watcher.run())
+async def running(one: Watcher | Agent) -> AsyncIterator[asyncio.Task[Any]]:
+    """Run a watcher or an agent for the block, and see to it that it ends cleanly."""
+    task = asyncio.create_task(one.run())
     try:
         yield task
     finally:
-        watcher.stop()
-        await asyncio.wait_for(task, 10)
+        one.stop()
+        await asyncio.wait_for(task, 20)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

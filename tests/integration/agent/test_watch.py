@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 from agent.epu.paths import PathMap
 from agent.epu.sink import MemorySink
 from agent.epu.watch import Watcher
-from models.cryoem.messages import EpuImageMessage
+from models.cryoem.messages import EpuImageMessage, Message
 
 from .rig import ATLAS, FAST, IMAGE, SQUARE, copy, copy_tree, kinds, running, until
 
@@ -51,6 +53,25 @@ async def test_several_sessions_below_one_folder_keep_their_files_apart(shared: 
     assert [Path(failure.path).name for failure in status.failures] == ["Atlas.dm"]
     assert status.failures[0].reason == "does not exist yet"
     assert status.seen == status.sent + status.failed
+
+
+async def test_of_large_files_few_are_in_memory_at_once(plain: Path, root: Path):
+    class Weighing(MemorySink):
+        weights: ClassVar[list[int]] = []
+
+        async def send(self, messages: Sequence[Message], **what: Any) -> None:
+            self.weights.append(sum(file.signature.size for file in what.get("files", ())))
+            await super().send(messages, **what)
+
+    copy_tree(plain / "session", root)
+    (root / IMAGE).unlink()
+    large = (root / SQUARE).read_bytes().ljust(3_000_000)
+    for number in range(5):
+        (root / SQUARE).with_name(f"GridSquare_{number + 1}.dm").write_bytes(large)
+    sink = Weighing()
+    await Watcher(root, sink, **FAST).run(once=True)
+    assert kinds(sink.messages).count("epu.square") == 6
+    assert max(sink.weights) <= 8_000_000
 
 
 async def test_files_written_while_it_runs_are_reported(source: Path, root: Path):

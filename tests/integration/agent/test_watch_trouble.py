@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,11 +120,11 @@ class FlakySink(MemorySink):
         self.up = False
         self.tries = 0
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[Message], **remember: Any) -> None:
         self.tries += 1
         if not self.up:
             raise AthanorError("the sink is down")
-        await super().send(messages)
+        await super().send(messages, **remember)
 
 
 async def test_files_wait_for_a_sink_that_is_away(plain: Path, root: Path):

@@ -36,13 +36,31 @@ async def test_a_list_is_answered_in_order(client: httpx.AsyncClient) -> None:
     assert [message["id"] for message in reversed(messages)] == answer.json()["ids"]
 
 
-async def test_the_same_idempotency_key_stores_once(client: httpx.AsyncClient) -> None:
+async def test_the_same_idempotency_key_stores_once_and_is_answered_the_same(
+    client: httpx.AsyncClient,
+) -> None:
     bodies = [prediction(foilhole_id=1), prediction(foilhole_id=2, message_id="own")]
     headers = {"Idempotency-Key": "batch-1"}
     first = await client.post("/messages", json=bodies, headers=headers)
     again = await client.post("/messages", json=bodies, headers=headers)
-    assert again.json() == {"ids": first.json()["ids"], "repeated": 2}
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
     assert [m["message_id"] for m in await stored(client)] == ["own", "batch-1/0"]
+
+
+async def test_other_messages_under_a_used_key_are_a_request_of_their_own(
+    client: httpx.AsyncClient,
+) -> None:
+    headers = {"Idempotency-Key": "batch-1"}
+    one, two = prediction(message_id="one"), prediction(message_id="two")
+    first = await client.post("/messages", json=[one], headers=headers)
+    other = await client.post("/messages", json=[one, two], headers=headers)
+    assert other.json()["repeated"] == 1
+    assert other.json()["ids"][0] == first.json()["ids"][0]
+    elsewhere = await client.post(
+        "/messages", json=[one], headers=headers, params={"source": "elsewhere"}
+    )
+    assert elsewhere.json()["repeated"] == 0
+    assert len(await stored(client)) == 3
 
 
 async def test_message_ids_are_unique_per_source(client: httpx.AsyncClient) -> None:

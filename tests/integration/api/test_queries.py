@@ -47,6 +47,7 @@ def decide(database: Database, grid: UUID, squares: tuple[UUID, ...], count: int
             "level": Level.SQUARE,
             "decision_type": "gridSquareSelection",
             "outcome": {str(squares[n % len(squares)]): True},
+            "basis": {},
             "plugin_type": "custom",
             "decided_by": "model",
             "details": "",
@@ -140,7 +141,7 @@ PLANS: list[tuple[str, str, Query]] = [
     ),
     (
         "dead messages",
-        "ix_inbox_message_state",
+        "ix_inbox_message_open",
         lambda s, _: messages.list_messages(s, MessageFilter(MessageState.DEAD), limit=50),
     ),
     (

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from domains.cryoem import ids
 from domains.cryoem.manifests import (
@@ -38,8 +37,7 @@ from models.cryoem.messages import (
 )
 from models.cryoem.predictions import Item
 from models.database import Database
-from models.inbox import InboxMessage, NewMessage, Stored
-from models.work import Lease
+from models.inbox import NewMessage, Received, Stored
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MAX_ATTEMPTS = 3
@@ -74,26 +72,23 @@ def store(database: Database, *messages: NewMessage, now: datetime = NOON) -> li
         return inbox.store(session, messages, now=now)
 
 
-def claim(
+def take(
     session: Session,
-    holder: str = "worker",
     *,
     now: datetime = NOON,
     key: str = "grid",
     flow: str = "flow",
     limit: int = 100,
-) -> tuple[Lease, list[InboxMessage]]:
-    """Claim messages with a lease of 30 s."""
-    return inbox.claim_messages(
-        session,
-        flow=flow,
-        key=key,
-        holder=holder,
-        now=now,
-        lease_seconds=30,
-        limit=limit,
-        max_attempts=MAX_ATTEMPTS,
-    )
+) -> list[Received]:
+    """Take messages as a run does that holds the key."""
+    return inbox.take(session, flow=flow, key=key, now=now, limit=limit, max_attempts=MAX_ATTEMPTS)
+
+
+def claim(session: Session, holder: str = "worker", *, now: datetime = NOON) -> list[Received]:
+    """Take the next message and count it as tried, with a lease of 30 s."""
+    messages = take(session, now=now, limit=1)
+    inbox.claim(session, messages, holder=holder, now=now, lease_seconds=30)
+    return messages
 
 
 # Messages of EPU ----------------------------------------------------------------------------
@@ -281,8 +276,12 @@ def arrive(session: Session, *bodies: dict[str, Any], now: datetime = NOON) -> l
     stored = inbox.store(session, messages, now=now)
     found_rows = {
         row.id: row
-        for row in session.scalars(
-            select(InboxMessage).where(col(InboxMessage.id).in_([one.id for one in stored]))
+        for row in take(
+            session,
+            flow="ingest-predictions",
+            key="predictions",
+            now=after(1_000_000),
+            limit=10_000,
         )
     }
     items: list[Item] = []

@@ -220,7 +220,7 @@ def test_run_is_noted(database: Database) -> None:
     site = plant(database)
     _save_session(database, site)
     with database.transaction() as session:
-        athena.set_run(session, site.grid, run_number=3, run_started_at=after(1))
+        athena.set_run(session, site.grid, known=None, run_number=3, run_started_at=after(1))
 
     with database.reading() as session:
         kept = athena.get_session(session, site.grid)
@@ -252,7 +252,7 @@ def test_grid_is_to_be_registered_until_its_run_began(database: Database) -> Non
     assert wanted() == []
     _hear(database, 1)
     with database.transaction() as session:
-        athena.set_run(session, site.grid, run_number=1)
+        athena.set_run(session, site.grid, known=None, run_number=1)
     assert wanted() == []
 
 
@@ -296,5 +296,8 @@ def test_run_of_an_ended_or_silent_session_is_to_be_closed(database: Database, w
         _hear(database, -1)
     assert wanted() == [site.grid]
     with database.transaction() as session:
-        athena.set_run(session, site.grid, run_stopped_at=after(1))
+        athena.set_run(session, site.grid, known=7, run_stopped_at=after(1))
+    assert wanted() == [site.grid]
+    with database.transaction() as session:
+        athena.set_run(session, site.grid, known=1, run_stopped_at=after(1))
     assert wanted() == []

@@ -18,6 +18,7 @@ from models import inbox, work
 from models.database import Database, normal_url
 from models.inbox import InboxMessage
 from tests.integration.models.factories import NOON, new_message, store
+from tests.support import wait_until
 
 
 def _count(session: Session) -> int:
@@ -321,3 +322,33 @@ def test_transient_error_is_left_to_whoever_repeats(postgres_url: str) -> None:
         with pytest.raises(OperationalError), database.transaction() as other:
             other.execute(text("SELECT 1 FROM inbox_message FOR UPDATE NOWAIT"))
     database.close()
+
+
+async def test_connection_that_is_out_when_the_database_closes_is_closed_when_it_comes_back(
+    database: Database,
+) -> None:
+    opened: list[object] = []
+    closed: list[object] = []
+    event.listen(database.engine, "connect", lambda connection, _: opened.append(connection))
+    event.listen(database.engine, "close", lambda connection, _: closed.append(connection))
+    reached, may_end = threading.Event(), threading.Event()
+
+    def dawdle(session: Session) -> None:
+        _store(session)
+        reached.set()
+        may_end.wait(30)
+
+    # The thread goes on when its caller is cancelled.
+    writing = asyncio.create_task(database.write(dawdle))
+    await asyncio.to_thread(reached.wait, 30)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    database.close()
+    assert (len(opened), closed) == (1, [])
+    may_end.set()
+
+    async def all_closed() -> bool:
+        return closed == opened
+
+    await wait_until(all_closed, what="a closed connection")

@@ -13,7 +13,7 @@ from domains.cryoem.policy import Policy, Selection
 from models import work
 from models.base import DeliveryState
 from models.cryoem import athena, decisions, predictions
-from models.cryoem.decision_tables import Decision, DecisionBasis, Prediction
+from models.cryoem.decision_tables import Decision, Prediction
 from models.database import Database
 from models.outbox import OutboxMessage
 from tests.integration.models.factories import (
@@ -110,15 +110,15 @@ def test_decision_is_put_in_the_outbox_with_its_cause(database: Database, site: 
 
 
 def test_decision_can_be_traced_to_its_predictions(database: Database, site: Site) -> None:
-    (made,) = _predict(database, site, multi_body(site.holes, 0.9))
+    _predict(database, site, multi_body(site.holes, 0.9))
 
     with database.reading() as session:
-        basis = session.scalars(
-            select(col(Prediction.target_uuid))
-            .join(DecisionBasis, col(DecisionBasis.prediction_id) == col(Prediction.id))
-            .where(col(DecisionBasis.decision_id) == made.id)
-        )
-        assert set(basis) == set(site.holes)
+        basis = session.execute(select(col(Decision.basis))).scalar_one()
+        found = session.execute(
+            select(col(Prediction.target_uuid), col(Prediction.message_seq))
+        ).all()
+    assert basis == {str(target): seq for target, seq in found}
+    assert set(basis) == {str(hole) for hole in site.holes}
 
 
 def test_holes_are_decided_together_as_soon_as_all_are_predicted(
@@ -252,14 +252,18 @@ def test_order_of_predictions_does_not_change_the_decision(database: Database, s
     assert len(outcomes) == 1
 
 
-def test_latest_of_several_models_is_in_force(database: Database, site: Site) -> None:
+def test_score_of_several_models_decides_and_each_prediction_anew(
+    database: Database, site: Site
+) -> None:
     square = site.squares[0]
     (made,) = _predict(database, site, square_body(square, 0.9, "a"), square_body(square, 0.1, "b"))
+    # Without weights all count the same; 0.5 does not exceed the threshold.
     assert made.selected == {square: False}
+    assert made.details.startswith("a+b: 0.5 ")
 
-    (made,) = _predict(database, site, square_body(square, 0.8, "a"), now=1)
+    (made,) = _predict(database, site, square_body(square, 0.8, "b"), now=1)
     assert made.selected == {square: True}
-    assert made.details.startswith("a: 0.8")
+    assert made.details.startswith("a+b: 0.85 ")
 
 
 def test_decision_belongs_to_the_grid_of_its_area(database: Database, site: Site) -> None:

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from core.errors import LeaseLost
 from models import drain, inbox, work
 from models.database import Database
-from models.drain import RING_LOST_AFTER, Drain, DrainLease, DrainState
+from models.drain import CAREFUL_FOR, RING_LOST_AFTER, Drain, DrainLease, DrainState
 from models.inbox import InboxMessage
-from tests.integration.models.factories import MAX_ATTEMPTS, NOON, after, claim, new_message
+from tests.integration.models.factories import MAX_ATTEMPTS, NOON, after, new_message, take
 
 KEY = {"flow": "flow", "key": "grid"}
 
@@ -51,6 +51,54 @@ def test_ring_of_another_key_launches(database: Database) -> None:
     with database.transaction() as session:
         assert drain.ring(session, flow="flow", key="other", now=NOON)
         assert drain.ring(session, flow="other", key="grid", now=NOON)
+
+
+@pytest.mark.parametrize("rung", [True, False], ids=["swept", "taken"])
+def test_run_after_two_crashes_is_told_to_be_careful(database: Database, *, rung: bool) -> None:
+    told: list[int] = []
+    for crash in range(3):
+        if rung and crash:
+            assert _ring(database, 31 * crash)
+        lease = _begin(database, f"run {crash}", 31 * crash)
+        assert lease is not None
+        told.append(lease.careful)
+
+    assert told == [0, 0, CAREFUL_FOR]
+
+
+def test_batch_that_is_done_makes_up_for_a_crash(database: Database) -> None:
+    _begin(database, "crashes")
+    second = _begin(database, "works", 31)
+    assert second is not None
+    with database.transaction() as session:
+        drain.hold(session, second, now=after(32), lease_seconds=30, handled=1_000)
+
+    third = _begin(database, "third", 63)
+    fourth = _begin(database, "fourth", 95)
+
+    # One crash, a batch, one crash: twice chance. The next is no chance any more.
+    assert third is not None
+    assert fourth is not None
+    assert (third.careful, fourth.careful) == (0, CAREFUL_FOR)
+
+
+def test_care_ends_after_as_many_messages_as_a_batch_can_have(database: Database) -> None:
+    for crash in range(3):
+        lease = _begin(database, f"run {crash}", 31 * crash)
+    assert lease is not None
+    with database.transaction() as session:
+        drain.hold(session, lease, now=after(70), lease_seconds=30, handled=CAREFUL_FOR - 1)
+    _finish(database, lease)
+    again = _begin(database, "again", 71)
+    assert again is not None
+    assert again.careful == 1
+    with database.transaction() as session:
+        drain.hold(session, again, now=after(72), lease_seconds=30, handled=1)
+    _finish(database, again)
+
+    rested = _begin(database, "rested", 73)
+    assert rested is not None
+    assert rested.careful == 0
 
 
 def test_lost_ring_is_repeated(database: Database) -> None:
@@ -196,11 +244,11 @@ def test_no_message_is_left_without_a_run(database: Database, *, together: bool)
         while lease is not None:
             with database.transaction() as session:
                 drain.hold(session, lease, now=NOON, lease_seconds=30)
-                held, rows = claim(session, holder, limit=5)
+                rows = take(session, limit=5)
                 if not rows:
                     drain.finish(session, lease)
                     return
-                inbox.finish(session, rows, held, now=NOON, flow_run_id=holder)
+                inbox.finish(session, rows, now=NOON, flow_run_id=holder)
 
     _run([lambda name=name: send(name) for name in range(senders)])
     for thread in runs:

@@ -1,9 +1,9 @@
 """What the inbox promises, on both databases."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -13,7 +13,8 @@ from core.errors import LeaseLost
 from models import inbox, work
 from models.base import DeliveryState
 from models.database import Database
-from models.inbox import InboxMessage
+from models.inbox import InboxMessage, Missing, Received
+from models.json_text import JsonText
 from tests.integration.models.factories import (
     MAX_ATTEMPTS,
     NOON,
@@ -21,6 +22,7 @@ from tests.integration.models.factories import (
     claim,
     new_message,
     store,
+    take,
 )
 
 
@@ -34,7 +36,7 @@ def _only(database: Database) -> InboxMessage:
     return row
 
 
-def _numbers(rows: Sequence[InboxMessage]) -> list[int]:
+def _numbers(rows: Sequence[InboxMessage | Received]) -> list[int]:
     return [row.payload["n"] for row in rows]
 
 
@@ -62,6 +64,20 @@ def test_same_message_id_of_a_source_is_stored_once(database: Database) -> None:
     assert [one.repeated for one in again] == [True, False, True]
     assert again[0].id == first[0].id
     assert _numbers(_rows(database)) == [1, 3]
+
+
+def test_message_that_comes_twice_in_one_call_is_stored_once_where_it_came_first(
+    database: Database,
+) -> None:
+    told = store(
+        database,
+        new_message(message_id="a", payload={"n": 1}),
+        new_message(message_id="b", payload={"n": 2}),
+        new_message(message_id="a", payload={"n": 3}),
+    )
+
+    assert [one.repeated for one in told] == [False, False, True]
+    assert _numbers(_rows(database)) == [1, 2]
 
 
 def test_message_ids_of_different_sources_do_not_meet(database: Database) -> None:
@@ -97,7 +113,7 @@ def test_concurrent_senders_of_the_same_messages_store_each_once(database: Datab
     assert Counter(_numbers(_rows(database))) == dict.fromkeys(range(20), 5)
 
 
-def test_claim_takes_messages_of_the_key_in_order_of_arrival(database: Database) -> None:
+def test_messages_of_the_key_are_taken_in_order_of_arrival(database: Database) -> None:
     store(
         database,
         *(new_message("grid" if n % 2 else "elsewhere", payload={"n": n}) for n in range(10)),
@@ -105,95 +121,99 @@ def test_claim_takes_messages_of_the_key_in_order_of_arrival(database: Database)
     )
 
     with database.transaction() as session:
-        _, first = claim(session, limit=3)
-        _, rest = claim(session)
+        first = take(session, limit=3)
+        inbox.finish(session, first, now=NOON, flow_run_id=None)
+        rest = take(session)
 
     assert _numbers(first) == [1, 3, 5]
     assert _numbers(rest) == [7, 9]
 
 
-def test_claimed_message_is_not_claimed_again_while_its_lease_lasts(database: Database) -> None:
-    store(database, new_message())
+def test_message_is_taken_with_all_that_its_handler_needs(database: Database) -> None:
+    (stored,) = store(database, new_message(payload={"n": 1, "name": 'Grid "7" \\ µ'}))
 
     with database.transaction() as session:
-        claim(session, "first")
+        (taken,) = take(session)
+
+    assert (taken.id, taken.domain, taken.kind) == (stored.id, "cryoem", "kind")
+    assert taken.payload == {"n": 1, "name": 'Grid "7" \\ µ'}
+    assert (taken.received_at, taken.attempts) == (NOON, 0)
+
+
+def test_json_text_is_stored_as_the_value_that_it_is_text_of(database: Database) -> None:
+    store(
+        database,
+        *(
+            new_message(payload=JsonText(json.dumps({"n": n, "path": 'Z:\\a "b"'})))
+            for n in range(2)
+        ),
+    )
+
+    assert [row.payload for row in _rows(database)] == [
+        {"n": n, "path": 'Z:\\a "b"'} for n in range(2)
+    ]
+
+
+def test_claimed_message_counts_the_try_and_is_taken_first_after_a_crash(
+    database: Database,
+) -> None:
+    store(database, new_message(payload={"n": 1}), new_message(payload={"n": 2}))
     with database.transaction() as session:
-        _, rows = claim(session, "second", now=after(29))
+        claim(session, "crashed")
 
-    assert rows == []
-
-
-def test_expired_lease_is_taken_over(database: Database) -> None:
-    store(database, new_message())
+    # Whoever holds the key now need not wait for the lease of the one that held it before.
     with database.transaction() as session:
-        first, _ = claim(session, "first")
+        first, second = take(session, now=after(1))
 
-    with database.transaction() as session:
-        second, (row,) = claim(session, "second", now=after(31))
-
-    assert second.fence > first.fence
-    # What is handed out tells of the attempts before this one.
-    assert row.attempts == 1
-    assert (_only(database).claimed_by, _only(database).attempts) == ("second", 2)
+    assert (first.attempts, second.attempts) == (1, 0)
+    assert _rows(database)[0].claimed_by == "crashed"
 
 
 @pytest.mark.parametrize("what", ["finish", "set_aside", "let_wait"])
-def test_worker_that_lost_its_lease_changes_nothing(database: Database, what: str) -> None:
+def test_message_that_another_settled_cannot_be_settled_again(
+    database: Database, what: str
+) -> None:
     store(database, new_message(payload={"n": 1}), new_message(payload={"n": 2}))
     with database.transaction() as session:
-        lost, rows = claim(session, "slow")
-    with database.transaction() as session:
-        claim(session, "quick", now=after(31), limit=1)
+        rows = take(session)
+        inbox.finish(session, rows[:1], now=NOON, flow_run_id=None)
     before = _rows(database)
 
-    with pytest.raises(LeaseLost, match="slow"), database.transaction() as session:  # noqa: PT012
+    with pytest.raises(LeaseLost, match="1 of"), database.transaction() as session:  # noqa: PT012
         # What else the transaction does must go with it.
         inbox.store(session, [new_message(payload={"n": 3})], now=after(32))
         if what == "finish":
-            inbox.finish(session, rows, lost, now=after(32), flow_run_id="run")
+            inbox.finish(session, rows, now=after(32), flow_run_id="run")
         elif what == "set_aside":
-            inbox.set_aside(session, rows[0], lost, reason="wrong")
+            inbox.set_aside(session, rows[0], reason="wrong")
         else:
-            inbox.let_wait(session, rows, lost, what="hole", ident="h")
+            inbox.let_wait(session, [Missing(row, "hole", "h") for row in rows])
 
     assert [row.model_dump() for row in _rows(database)] == [row.model_dump() for row in before]
 
 
-def test_same_worker_with_an_older_claim_changes_nothing(database: Database) -> None:
+def test_finished_message_is_done_and_never_taken_again(database: Database) -> None:
     store(database, new_message())
     with database.transaction() as session:
-        old, rows = claim(session, "worker")
-    with database.transaction() as session:
-        claim(session, "worker", now=after(31))
-
-    with pytest.raises(LeaseLost), database.transaction() as session:
-        inbox.finish(session, rows, old, now=after(32), flow_run_id=None)
-
-
-def test_finished_message_is_done_and_never_claimed_again(database: Database) -> None:
-    store(database, new_message())
-    with database.transaction() as session:
-        lease, rows = claim(session)
-        inbox.finish(session, rows, lease, now=after(1), flow_run_id="run")
+        inbox.finish(session, claim(session), now=after(1), flow_run_id="run")
 
     row = _only(database)
     assert (row.state, row.flow_run_id, row.done_at) == (DeliveryState.DONE, "run", after(1))
     assert (row.claimed_by, row.lease_expires_at) == (None, None)
     with database.transaction() as session:
-        assert claim(session, now=after(1_000))[1] == []
+        assert take(session, now=after(1_000)) == []
 
 
 def test_finishing_nothing_is_no_loss(database: Database) -> None:
     with database.transaction() as session:
-        lease, rows = claim(session)
-        inbox.finish(session, rows, lease, now=NOON, flow_run_id=None)
+        inbox.finish(session, take(session), now=NOON, flow_run_id=None)
 
 
 def test_message_set_aside_is_dead_with_its_reason(database: Database) -> None:
     store(database, new_message())
     with database.transaction() as session:
-        lease, (row,) = claim(session)
-        inbox.set_aside(session, row, lease, reason="prediction_value: is 7")
+        (row,) = take(session)
+        inbox.set_aside(session, row, reason="prediction_value: is 7")
 
     assert (_only(database).state, _only(database).error) == (
         DeliveryState.DEAD,
@@ -204,9 +224,8 @@ def test_message_set_aside_is_dead_with_its_reason(database: Database) -> None:
 def test_waiting_message_is_woken_by_what_it_waits_for(database: Database) -> None:
     store(database, new_message("", payload={"n": 1}), new_message("", payload={"n": 2}))
     with database.transaction() as session:
-        lease, rows = claim(session, key="")
-        inbox.let_wait(session, rows[:1], lease, what="hole", ident="h1")
-        inbox.let_wait(session, rows[1:], lease, what="hole", ident="h2")
+        rows = take(session, key="")
+        inbox.let_wait(session, [Missing(rows[0], "hole", "h1"), Missing(rows[1], "hole", "h2")])
     assert [row.error for row in _rows(database)] == ["waits for hole h1", "waits for hole h2"]
     assert [row.attempts for row in _rows(database)] == [0, 0]
 
@@ -223,8 +242,8 @@ def test_waiting_message_is_woken_by_what_it_waits_for(database: Database) -> No
 def test_woken_message_may_keep_its_key(database: Database) -> None:
     store(database, new_message("mine"))
     with database.transaction() as session:
-        lease, rows = claim(session, key="mine")
-        inbox.let_wait(session, rows, lease, what="metric", ident="m")
+        rows = take(session, key="mine")
+        inbox.let_wait(session, [Missing(row, "metric", "m") for row in rows])
         inbox.wake(session, ["m"], key=None, now=NOON)
 
     assert _only(database).key == "mine"
@@ -260,28 +279,27 @@ def test_only_dead_and_waiting_messages_can_be_injected_again(database: Database
     assert {row.state for row in rows} == {DeliveryState.DEAD, DeliveryState.WAITING}
 
 
-def test_replaced_message_is_claimed_with_its_new_values(database: Database) -> None:
+def test_replaced_message_is_taken_with_its_new_values(database: Database) -> None:
     (stored,) = store(database, new_message("", state=DeliveryState.DEAD, error="wrong"))
 
     with database.transaction() as session:
-        inbox.replace(
-            session, stored.id, key="grid", state=DeliveryState.PENDING, error=None, attempts=0
-        )
-        _, (row,) = claim(session)
+        new = {"id": stored.id, "key": "grid", "state": DeliveryState.PENDING, "error": None}
+        inbox.replace(session, [new], attempts=0)
+        (row,) = take(session)
 
     assert row.id == stored.id
-    assert row.error is None
+    assert _only(database).error is None
 
 
 def test_message_that_failed_too_often_is_buried(database: Database) -> None:
     store(database, new_message(payload={"n": 1}))
     for attempt in range(MAX_ATTEMPTS):
         with database.transaction() as session:
-            assert len(claim(session, now=after(31 * attempt))[1]) == 1
+            assert len(claim(session, now=after(31 * attempt))) == 1
     store(database, new_message(payload={"n": 2}))
 
     with database.transaction() as session:
-        assert _numbers(claim(session, now=after(1_000))[1]) == [2]
+        assert _numbers(claim(session, now=after(1_000))) == [2]
         # Still under its last lease it is not dead yet.
         args = {"max_attempts": MAX_ATTEMPTS}
         assert work.bury_exhausted(session, InboxMessage, now=after(62), **args) == 0
@@ -293,14 +311,14 @@ def test_message_that_failed_too_often_is_buried(database: Database) -> None:
     assert claimed.state == DeliveryState.CLAIMED
 
 
-def test_message_is_not_claimed_before_it_is_available(database: Database) -> None:
+def test_message_is_not_taken_before_it_is_available(database: Database) -> None:
     (stored,) = store(database, new_message())
     with database.transaction() as session:
-        inbox.replace(session, stored.id, available_at=after(10))
+        inbox.replace(session, [{"id": stored.id}], available_at=after(10))
 
     with database.transaction() as session:
-        assert claim(session, now=after(9))[1] == []
-        assert len(claim(session, now=after(10))[1]) == 1
+        assert take(session, now=after(9)) == []
+        assert len(take(session, now=after(10))) == 1
 
 
 def test_work_is_seen_where_there_is_some(database: Database) -> None:
@@ -323,31 +341,6 @@ def test_work_is_seen_where_there_is_some(database: Database) -> None:
     assert seen == {("flow", "a")}
     assert where == {"a": True, "b": False}
     assert counts == {"pending": 2, "dead": 1}
-
-
-def test_concurrent_claimers_never_share_a_message(database: Database) -> None:
-    total, workers = 200, 4
-    store(database, *(new_message(payload={"n": n}) for n in range(total)))
-    barrier = threading.Barrier(workers)
-    claimed: dict[str, list[UUID]] = {f"worker {n}": [] for n in range(workers)}
-
-    def work_on(name: str) -> None:
-        barrier.wait(timeout=20)
-        while True:
-            with database.transaction() as session:
-                lease, rows = claim(session, name, limit=7)
-            if not rows:
-                return
-            claimed[name] += [row.id for row in rows]
-            with database.transaction() as session:
-                inbox.finish(session, rows, lease, now=NOON, flow_run_id=name)
-
-    _run_all([threading.Thread(target=work_on, args=(name,)) for name in claimed])
-
-    everything = [ident for ids in claimed.values() for ident in ids]
-    assert len(everything) == len(set(everything)) == total
-    assert {row.state for row in _rows(database)} == {DeliveryState.DONE}
-    assert {row.attempts for row in _rows(database)} == {1}
 
 
 def _run_all(threads: Sequence[threading.Thread]) -> None:

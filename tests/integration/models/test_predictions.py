@@ -17,7 +17,7 @@ from models.cryoem.entities import apply_epu
 from models.cryoem.messages import parse
 from models.cryoem.predictions import Recorded
 from models.database import Database
-from models.inbox import InboxMessage
+from models.inbox import InboxMessage, Received
 from tests.integration.models.factories import (
     NOON,
     Site,
@@ -29,6 +29,7 @@ from tests.integration.models.factories import (
     plant,
     square_body,
     square_message,
+    take,
 )
 
 
@@ -198,18 +199,6 @@ def test_order_within_a_batch_is_the_order_of_arrival(database: Database, site: 
     assert _current(database) == {(hole, "model", ""): 0.2}
 
 
-def test_grids_of_known_targets_are_found(database: Database, site: Site) -> None:
-    bodies = [
-        hole_body(site.holes[0], 0.1),
-        square_body(site.squares[0], 0.1),
-        multi_body([site.holes[1], uuid4()], 0.1),
-    ]
-    with database.transaction() as session:
-        found = predictions.grids_of(session, [parse(body) for body in bodies])  # type: ignore[misc]
-
-    assert found == dict.fromkeys([site.holes[0], site.squares[0], site.holes[1]], site.grid)
-
-
 def test_prediction_is_woken_though_its_hole_appears_while_it_lies_down(
     database: Database, site: Site
 ) -> None:
@@ -229,18 +218,15 @@ def test_prediction_is_woken_though_its_hole_appears_while_it_lies_down(
     thread = threading.Thread(target=appear)
     thread.start()
     with database.transaction() as session:
-        lease, rows = _claim(session, site)
+        rows = _take(session, site)
         # What a run saw before it knew that it would have to wait.
         assert session.execute(select(Prediction)).first() is None
         looked.set()
         # SQLite lets the other in only when we are done; PostgreSQL does so at once.
         applied.wait(timeout=0.3)
         recorded = predictions.record(session, [(row, parse(row.payload)) for row in rows])  # type: ignore[misc]
-        inbox.finish(session, recorded.done, lease, now=NOON, flow_run_id=None)
-        for missing in recorded.waiting:
-            inbox.let_wait(
-                session, [missing.message], lease, what=missing.what, ident=missing.ident
-            )
+        inbox.finish(session, recorded.done, now=NOON, flow_run_id=None)
+        inbox.let_wait(session, recorded.waiting)
     thread.join(timeout=30)
 
     with database.reading() as session:
@@ -264,13 +250,13 @@ def test_message_that_lies_down_holds_up_whoever_would_wake_it(
 
     thread = threading.Thread(target=appear)
     with database.transaction() as session:
-        lease, rows = _claim(session, site)
+        rows = _take(session, site)
         recorded = predictions.record(session, [(row, parse(row.payload)) for row in rows])  # type: ignore[misc]
-        (missing,) = recorded.waiting
+        assert len(recorded.waiting) == 1
         thread.start()
         thread.join(timeout=0.3)
         assert thread.is_alive()
-        inbox.let_wait(session, rows, lease, what=missing.what, ident=missing.ident)
+        inbox.let_wait(session, recorded.waiting)
     thread.join(timeout=30)
 
     assert flows == [{"ingest-predictions"}]
@@ -287,14 +273,5 @@ def _prediction_of(hole: UUID, site: Site) -> inbox.NewMessage:
     )
 
 
-def _claim(session: Session, site: Site) -> tuple[Any, list[InboxMessage]]:
-    return inbox.claim_messages(
-        session,
-        flow="ingest-predictions",
-        key=str(site.grid),
-        holder="run",
-        now=NOON,
-        lease_seconds=30,
-        limit=10,
-        max_attempts=3,
-    )
+def _take(session: Session, site: Site) -> list[Received]:
+    return take(session, flow="ingest-predictions", key=str(site.grid))

@@ -74,8 +74,9 @@ async def working(
 ) -> AsyncIterator[WarmWorker]:
     """A worker in this process, which polls so rarely that only being woken explains speed."""
     worker = WarmWorker(
-        WorkerSettings.model_validate({"pool": pool, "poll_seconds": 60, **settings}),
-        drain_seconds=0.2,
+        WorkerSettings.model_validate(
+            {"pool": pool, "poll_seconds": 60, "stop_seconds": 0.2, **settings}
+        ),
         reconcile_seconds=reconcile_seconds,
     )
     await worker.start()

@@ -1,5 +1,10 @@
 """Rings and events against a real Prefect server."""
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -10,6 +15,7 @@ from entrypoints.ports import free_port
 from entrypoints.prefect_server import use_server
 from messaging.launcher import Launcher
 from tests.integration.prefect.conftest import Deploy
+from tests.support import wait_until
 
 pytestmark = pytest.mark.prefect
 
@@ -80,3 +86,56 @@ async def test_without_a_server_a_launch_fails_as_unavailable(prefect_server: st
                 await launcher.launch("note/note", {})
     finally:
         use_server(prefect_server)
+
+
+async def test_while_prefect_is_away_only_the_first_ring_waits_and_later_ones_go_through(
+    deploy: Deploy, prefect_server: str
+) -> None:
+    name = await deploy("note")
+    port = free_port()
+    use_server(f"http://127.0.0.1:{port}/api")
+    try:
+        launcher = await Launcher().__aenter__()
+    finally:
+        use_server(prefect_server)
+    try:
+        with pytest.raises(PrefectUnavailable, match="Could not launch"):
+            await launcher.launch(name, {"line": "lost"})
+        for _ in range(20):
+            began = time.monotonic()
+            with pytest.raises(PrefectUnavailable, match="Prefect is away"):
+                await launcher.launch(name, {"line": "lost"})
+            assert time.monotonic() - began < 5, "it asks for a second at most"
+
+        async with forwarding(port, prefect_server):
+
+            async def launched() -> bool:
+                try:
+                    await launcher.launch(name, {"line": "back"})
+                except PrefectUnavailable:
+                    return False
+                return True
+
+            await wait_until(launched, timeout=60, what="a launch")
+    finally:
+        await launcher.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def forwarding(port: int, prefect_server: str) -> AsyncIterator[None]:
+    """Lead connections to a port on to Prefect's server, as if it had come back there."""
+    there = urlsplit(prefect_server)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def lead_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection(there.hostname, there.port)
+        with suppress(ConnectionError):
+            await asyncio.gather(copy(reader, up_writer), copy(up_reader, writer))
+
+    async with await asyncio.start_server(lead_on, "127.0.0.1", port):
+        yield

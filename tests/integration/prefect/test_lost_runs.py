@@ -24,14 +24,16 @@ pytestmark = pytest.mark.prefect
 
 
 @asynccontextmanager
-async def worker_process(pool: str) -> AsyncIterator[Process]:
+async def worker_process(pool: str, *, stop_seconds: float = 0.5) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.integration.prefect.worker_process",
         pool,
+        str(stop_seconds),
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         yield process
@@ -74,15 +76,33 @@ async def test_runs_of_a_killed_worker_are_marked_crashed_with_all_that_they_beg
     assert subflow.state_type is StateType.CRASHED
 
 
-async def test_a_worker_process_told_to_end_marks_its_run_crashed_and_leaves(
+async def test_a_worker_process_told_to_end_hands_its_run_on_and_leaves(
     deploy: Deploy, pool: str, ended: Ended, client: PrefectClient, tmp_path: Path
 ) -> None:
     async with worker_process(pool) as process:
-        run_id = await begun(await deploy("never_end"), tmp_path)
+        run_id = await begun(await deploy("end_the_second_time"), tmp_path)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             code = await process.wait()
 
     assert code == 0
-    assert (await ended(run_id)).state_type is StateType.CRASHED
+    assert (await client.read_flow_run(run_id)).state_name == "AwaitingRetry"
     assert await client.read_workers_for_work_pool(pool) == []
+
+    async with working(pool):
+        assert (await ended(run_id)).state_type is StateType.COMPLETED
+
+
+async def test_a_second_signal_ends_a_worker_process_at_once(
+    deploy: Deploy, pool: str, tmp_path: Path
+) -> None:
+    async with worker_process(pool, stop_seconds=600) as process:
+        await begun(await deploy("never_end"), tmp_path)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr
+        async with asyncio.timeout(30):
+            while b"safe point" not in await process.stderr.readline():
+                pass
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            assert await process.wait() == 128 + signal.SIGTERM

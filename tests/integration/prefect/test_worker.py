@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType, WorkerStatus
-from prefect.states import Cancelling, Scheduled
+from prefect.states import Cancelling, Scheduled, Suspended
 
 from core.errors import PrefectUnavailable
 from core.settings import WorkerSettings
@@ -100,6 +100,24 @@ async def test_a_run_cancelled_by_a_person_is_interrupted_and_becomes_cancelled(
     assert StateType.CRASHED not in states
 
 
+async def test_a_run_that_ends_well_when_it_is_cancelled_is_cancelled_at_once(
+    deploy: Deploy,
+    launcher: Launcher,
+    ended: Ended,
+    client: PrefectClient,
+    tmp_path: Path,
+) -> None:
+    started = tmp_path / "started"
+    run_id = await launcher.launch(await deploy("end_when_asked"), {"started": str(started)})
+    await wait_until(lambda: asyncio.to_thread(started.exists))
+
+    await client.set_flow_run_state(run_id, Cancelling())
+
+    # Not by the reconciler, which would look twice.
+    run = await ended(run_id)
+    assert (run.state_type, run.state_name) == (StateType.CANCELLED, "Cancelled")
+
+
 async def test_no_more_runs_are_executed_at_once_than_the_worker_has_places(
     deploy: Deploy, notebook: list[str], pool: str, ended: Ended
 ) -> None:
@@ -131,19 +149,84 @@ async def test_two_workers_share_runs_and_execute_none_twice(
     assert sorted(file.read_text().splitlines()) == sorted(lines)
 
 
-async def test_a_worker_that_is_stopped_marks_what_it_cannot_finish_as_crashed(
-    deploy: Deploy, pool: str, ended: Ended, tmp_path: Path
+async def test_what_a_stopped_worker_cannot_finish_is_run_again_by_the_next(
+    deploy: Deploy, pool: str, ended: Ended, client: PrefectClient, tmp_path: Path
 ) -> None:
     started = tmp_path / "started"
-    name = await deploy("never_end")
+    name = await deploy("end_the_second_time")
     async with working(pool) as worker, Launcher(rung=worker.wake) as launcher:
         run_id = await launcher.launch(name, {"started": str(started)})
         await wait_until(lambda: asyncio.to_thread(started.exists))
+    handed_on = await client.read_flow_run(run_id)
 
-    run = await ended(run_id)
-    assert run.state_type is StateType.CRASHED
-    assert run.state is not None
-    assert run.state.message == "The worker was stopped before this run had finished."
+    async with working(pool):
+        run = await ended(run_id)
+
+    assert handed_on.state_name == "AwaitingRetry"
+    assert handed_on.state is not None
+    assert "it will run again" in str(handed_on.state.message)
+    assert (run.state_type, run.run_count) == (StateType.COMPLETED, 2)
+
+
+@pytest.mark.parametrize(
+    ("flow", "limit"), [("never_end", 0.5), ("end_late", 0.5), ("never_end_in_time", 3600)]
+)
+async def test_a_run_that_takes_too_long_is_timed_out(
+    deploy: Deploy, pool: str, ended: Ended, tmp_path: Path, flow: str, limit: float
+) -> None:
+    """By the worker's own limit, also at a safe point, and by the flow's."""
+    name = await deploy(flow)
+    async with (
+        working(pool, run_seconds=limit) as worker,
+        Launcher(rung=worker.wake) as launcher,
+    ):
+        run_id = await launcher.launch(name, {"started": str(tmp_path / "started")})
+        run = await ended(run_id)
+
+    assert (run.state_type, run.state_name) == (StateType.FAILED, "TimedOut")
+
+
+async def test_a_run_suspended_by_a_person_leaves_and_goes_on_when_it_is_resumed(
+    deploy: Deploy,
+    worker: WarmWorker,
+    launcher: Launcher,
+    ended: Ended,
+    client: PrefectClient,
+    tmp_path: Path,
+) -> None:
+    name = await deploy("two_steps")
+    run_id = await launcher.launch(name, {"folder": str(tmp_path)})
+    await wait_until(lambda: asyncio.to_thread((tmp_path / "first").exists))
+
+    # What the UI's button does; the run is in its first step and hears of it there.
+    await client.set_flow_run_state(run_id, Suspended(timeout_seconds=600))
+
+    async def has_left() -> bool:
+        return worker.health().running == 0
+
+    await wait_until(has_left, what="the run to leave the worker")
+    assert (await client.read_flow_run(run_id)).state_name == "Suspended"
+    assert not (tmp_path / "second").exists()
+
+    await client.resume_flow_run(run_id)
+
+    assert (await ended(run_id)).state_type is StateType.COMPLETED
+    assert (tmp_path / "second").exists()
+
+
+async def test_a_run_that_waits_for_a_person_goes_on_when_it_is_resumed(
+    deploy: Deploy, launcher: Launcher, notebook: list[str], ended: Ended, client: PrefectClient
+) -> None:
+    run_id = await launcher.launch(await deploy("ask_a_person"), {"line": "approved"})
+
+    async def paused() -> bool:
+        return (await client.read_flow_run(run_id)).state_name == "Paused"
+
+    await wait_until(paused)
+    await client.resume_flow_run(run_id)
+
+    assert (await ended(run_id)).state_type is StateType.COMPLETED
+    assert notebook == ["approved"]
 
 
 async def test_a_worker_is_online_in_its_pool_as_long_as_it_works(

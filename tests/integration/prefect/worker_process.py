@@ -1,4 +1,7 @@
-"""A worker in a process of its own: `python -m tests.integration.prefect.worker_process POOL`."""
+"""A worker in a process of its own: `python -m tests.integration.prefect.worker_process POOL 5`.
+
+The number is for how many seconds its runs may go on when it is told to stop.
+"""
 
 import asyncio
 import sys
@@ -10,7 +13,10 @@ from entrypoints.worker import WarmWorker
 
 
 async def main() -> None:
-    worker = WarmWorker(WorkerSettings(pool=sys.argv[1], poll_seconds=0.5), drain_seconds=0.5)
+    pool, stop_seconds = sys.argv[1:]
+    worker = WarmWorker(
+        WorkerSettings(pool=pool, poll_seconds=0.5, stop_seconds=float(stop_seconds))
+    )
     await Supervisor([worker]).run()
 
 

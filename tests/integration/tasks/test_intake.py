@@ -22,6 +22,7 @@ from models.base import DeliveryState
 from models.database import Database
 from models.inbox import InboxMessage
 from tasks.intake import MessagesRejected, accept, as_payload, reinject
+from tests.database_fixtures import statements
 from tests.integration.models.factories import (
     Site,
     hole_body,
@@ -39,6 +40,7 @@ class Launches:
 
     def __init__(self, *, fails: bool = False) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.emitted: list[tuple[str, Mapping[str, Any]]] = []
         self.fails = fails
 
     async def launch(
@@ -48,6 +50,9 @@ class Launches:
             raise PrefectUnavailable
         self.asked.append((deployment, dict(parameters)))
         return uuid4()
+
+    def emit(self, event: str, resource_id: str, payload: Mapping[str, Any]) -> None:
+        self.emitted.append((event, payload))
 
 
 @dataclass(frozen=True)
@@ -257,6 +262,28 @@ async def test_wrong_messages_of_deaf_senders_are_kept_dead(house: House, site: 
     assert "prediction_value" in bad.error
 
 
+async def test_messages_kept_dead_are_told_in_one_event_and_a_repeat_is_not(
+    house: House, site: Site
+) -> None:
+    failure = {
+        "event_type": "epu.failure",
+        "path": "/x/a.dm",
+        "reason": "broken",
+        "observed_at": "2026-01-01T00:00:00Z",
+    }
+    bodies: list[object] = [hole_body(site.holes[0], math.nan), failure, {"event_type": "dance"}]
+    for _ in range(2):
+        accepted = await accept(
+            house, bodies, source="amqp", message_ids=["a", "b", "c"], keep_rejected=True
+        )
+
+    ((event, payload),) = house.launcher.emitted
+    assert event == "athanor.cryoem.message.dead"
+    assert payload["count"] == "3"
+    assert payload["message_id"] == str(accepted.stored[0].id)
+    assert "prediction_value" in payload["reason"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -347,6 +374,28 @@ async def test_wrong_message_injected_again_is_dead_again(house: House) -> None:
 
     assert (outcome.state, _only(house).state) == (DeliveryState.DEAD, DeliveryState.DEAD)
     assert "event_type" in (outcome.reason or "")
+
+
+async def test_hundred_messages_are_injected_again_in_few_statements(
+    house: House, site: Site
+) -> None:
+    known, unknown = hole_body(site.holes[0], 0.5), hole_body(uuid4(), 0.5)
+    bodies = [known, unknown, {"event_type": "dance"}] * 33 + [known]
+    dead = [new_message("", state=DeliveryState.DEAD, payload=body) for body in bodies]
+    ids = [one.id for one in store(house.database, *dead)]
+
+    with statements(house.database) as seen:
+        outcomes = await reinject(house, ids)
+
+    assert len(seen) <= 20
+    states = ["pending", "waiting", "dead"] * 33 + ["pending"]
+    assert [(one.id, one.state) for one in outcomes] == list(zip(ids, states, strict=True))
+    with house.database.reading() as session:
+        rows = list(session.scalars(select(InboxMessage).order_by(col(InboxMessage.seq))))
+        assert [(row.state, row.error) for row in rows] == [
+            (one.state, one.reason) for one in outcomes
+        ]
+        assert {row.waiting_for for row in rows} == {None, unknown["foilhole_uuid"]}
 
 
 @pytest.mark.parametrize("state", ["pending", "claimed", "done"])

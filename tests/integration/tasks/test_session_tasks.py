@@ -1,6 +1,7 @@
 """The tasks of a session, on both databases, against the simulated Athena over HTTP."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from sqlmodel import col, select
@@ -23,10 +24,11 @@ from models.outbox import OutboxMessage
 from tasks.cryoem.areas import push_areas
 from tasks.cryoem.entities import DISCOVERED, ENDED, drain_entities
 from tasks.cryoem.predictions import drain_predictions
+from tasks.cryoem.scores import drain_refreshes
 from tasks.cryoem.sessions import close_run, open_session
 from tasks.cryoem.submission import drain_decisions
 from tasks.cryoem.sweeping import ring_for_silent, sweep_all
-from tests.session_fixtures import Here, SmallSession
+from tests.session_fixtures import START, Here, SmallSession
 
 
 async def registered(here: Here, session: SmallSession) -> None:
@@ -179,6 +181,26 @@ async def test_decisions_wait_for_the_session_and_its_areas(here: Here) -> None:
     assert (await drain_decisions.fn(session.grid)).messages == 1
 
 
+async def test_order_that_was_made_before_the_session_is_told_once_there_is_one(
+    here: Here,
+) -> None:
+    session = SmallSession(squares=1, holes=1)
+    await here.send(*session.all())
+    await drain_entities.fn(session.grid)
+    await here.send(predict_square(session, 1, 0.6))
+    await drain_predictions.fn(session.grid)
+    await drain_refreshes.fn(session.grid)
+    await open_session.fn(session.grid)
+    await drain_entities.fn(session.grid)
+    await drain_decisions.fn(session.grid)
+
+    told = await athena_decisions(here, session)
+    assert [one.decision_type for one in told].count(DecisionType.ACQUISITION_ORDER) == 2
+    with here.resources.database.reading() as db:
+        states = db.exec(select(OutboxMessage.state)).all()
+    assert set(states) == {DeliveryState.DONE}
+
+
 async def test_a_decision_that_waited_for_its_holes_leaves_once_they_are_registered(
     here: Here,
 ) -> None:
@@ -295,6 +317,43 @@ async def test_closing_stops_the_run_once(here: Here) -> None:
     (run,) = await here.client.find_runs(session.grid)
     assert run.stop_reason == "all squares done"
     assert await ring_for_silent.fn() == 0
+
+
+async def test_a_session_that_goes_on_after_its_end_is_opened_again_with_another_run(
+    here: Here,
+) -> None:
+    session = SmallSession()
+    await registered(here, session)
+    last = START + timedelta(minutes=30)
+    await here.send(SessionEndedMessage(grid_uuid=session.grid, last_file_at=last))
+    await drain_entities.fn(session.grid)
+    assert await close_run.fn(session.grid) is True
+    here.resources.events.clear()
+    # What was written before the end is no sign of life.
+    await here.send(session.square(1).model_copy(update={"message_id": "late"}))
+    await drain_entities.fn(session.grid)
+    assert here.resources.events == []
+
+    await here.send(session.micrograph(1, 101))
+    await drain_entities.fn(session.grid)
+
+    assert here.resources.events == [(DISCOVERED, {"grid_uuid": str(session.grid)})]
+    assert await open_session.fn(session.grid) is True
+    runs = await here.client.find_runs(session.grid)
+    assert [(run.run_number, run.stop_time is None) for run in runs] == [(1, False), (2, True)]
+    # The first end came twice: the session goes on all the same.
+    await here.send(
+        SessionEndedMessage(grid_uuid=session.grid, last_file_at=last), session.micrograph(1, 102)
+    )
+    await drain_entities.fn(session.grid)
+    assert await ring_for_silent.fn() == 0
+    await here.send(
+        SessionEndedMessage(grid_uuid=session.grid, last_file_at=last + timedelta(hours=9))
+    )
+    await drain_entities.fn(session.grid)
+    assert await close_run.fn(session.grid) is True
+    runs = await here.client.find_runs(session.grid)
+    assert all(run.stop_time is not None for run in runs)
 
 
 async def test_a_malformed_message_is_set_aside_and_its_neighbours_are_done(here: Here) -> None:

@@ -1,6 +1,7 @@
 """News from watchdog's thread."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 from watchdog.events import DirCreatedEvent, FileCreatedEvent
@@ -8,15 +9,31 @@ from watchdog.events import DirCreatedEvent, FileCreatedEvent
 from agent.epu.observe import Notices
 
 
-async def test_news_that_is_on_its_way_while_news_is_taken_comes_with_the_next():
+async def test_news_of_files_and_folders_wakes_and_is_taken_once():
     notices = Notices(asyncio.get_running_loop())
     file, folder = Path("/s/EpuSession.dm"), Path("/s/Metadata")
     notices.dispatch(FileCreatedEvent(str(file)))
     notices.dispatch(DirCreatedEvent(str(folder)))
-
-    taken = notices.take()
+    notices.dispatch(FileCreatedEvent("/s/movie.tiff"))
     async with asyncio.timeout(5):
-        await notices.wait(5)
-
-    assert taken == (set(), set())
+        await notices.wait(20)
     assert notices.take() == ({file}, {folder})
+    assert notices.take() == (set(), set())
+
+
+async def test_no_news_is_lost_that_comes_while_news_is_taken():
+    notices = Notices(asyncio.get_running_loop())
+    wanted = {Path(f"/s/Metadata/GridSquare_{number}.dm") for number in range(5_000)}
+
+    def happen() -> None:
+        for path in wanted:
+            notices.dispatch(FileCreatedEvent(str(path)))
+
+    thread = threading.Thread(target=happen)
+    thread.start()
+    taken: set[Path] = set()
+    async with asyncio.timeout(20):
+        while taken != wanted:
+            await notices.wait(20)
+            taken |= notices.take()[0]
+    thread.join()

@@ -5,7 +5,7 @@ import pytest
 
 from agent.epu.names import Kind
 from agent.epu.paths import PathMap
-from agent.epu.scan import find_session_files, locate_atlas, parents_first
+from agent.epu.scan import find_session_files, locate_atlas, outermost, parents_first
 from core.errors import ConfigurationError
 from domains.cryoem.manifests import EpuSession, SquareReference
 
@@ -66,6 +66,18 @@ def test_a_link_in_a_circle_does_not_trap_the_scan(tmp_path: Path):
 def test_a_link_to_nothing_is_left_out(tmp_path: Path):
     (tmp_path / "EpuSession.dm").symlink_to(tmp_path / "gone")
     assert find_session_files(tmp_path).files == ()
+
+
+def test_what_is_known_is_left_out(tmp_path: Path):
+    known = put(tmp_path / "EpuSession.dm")
+    new = put(tmp_path / "Metadata/GridSquare_1.dm")
+    found = find_session_files(tmp_path, known=lambda path, _: path == known)
+    assert (found.files, set(found.signatures)) == ((new,), {new})
+
+
+def test_of_folders_within_one_another_the_outermost_count():
+    folders = {Path("/s/a"), Path("/s/a/b"), Path("/s/a/b/c"), Path("/s/ab"), Path("/t/a")}
+    assert set(outermost(folders)) == {Path("/s/a"), Path("/s/ab"), Path("/t/a")}
 
 
 @pytest.mark.parametrize("make", [lambda path: None, Path.touch], ids=["absent", "file"])

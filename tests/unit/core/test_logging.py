@@ -1,5 +1,6 @@
 """Log lines are for people, or one JSON object each for machines."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from core.logging import JsonFormatter, configure
+from core.logging import JsonFormatter, bound, configure
 
 
 def _line(record: logging.LogRecord) -> dict[str, object]:
@@ -60,6 +61,26 @@ def test_json_line_holds_the_exception() -> None:
         line = _line(_record(exc_info=sys.exc_info()))
 
     assert "ValueError: no\nsuch thing" in str(line["exception"])
+
+
+def test_fields_are_on_each_line_of_their_context_and_on_no_other() -> None:
+    with bound(flow_run_id="r", key="k"):
+        with bound(key="inner"):
+            inner = _line(_record())
+        outer = _line(_record(flow_run_id="its own"))
+
+    assert (inner["flow_run_id"], inner["key"]) == ("r", "inner")
+    assert (outer["flow_run_id"], outer["key"]) == ("its own", "k")
+    assert "key" not in _line(_record())
+
+
+async def test_fields_reach_the_threads_and_tasks_begun_within_and_none_beside() -> None:
+    async def beside(key: str) -> str:
+        with bound(key=key):
+            await asyncio.sleep(0)
+            return str((await asyncio.to_thread(_line, _record()))["key"])
+
+    assert await asyncio.gather(beside("a"), beside("b")) == ["a", "b"]
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigurationError
-from core.settings import WorkerSettings
+from core.settings import NotifySettings, WorkerSettings
 from deployments.project import read_project
 from deployments.registry import PROJECT_FILE
 
@@ -33,6 +33,14 @@ def test_the_sweep_is_scheduled_twice_a_minute_and_never_runs_beside_itself() ->
         1,
         "CANCEL_NEW",
     )
+
+
+def test_a_notice_gathers_for_as_long_as_prefect_hears_no_other_event() -> None:
+    (notify,) = [d for d in read_project(PROJECT_FILE) if d.name == "notify"]
+
+    assert {(t["threshold"], t["within"]) for t in notify.triggers} == {
+        (1, NotifySettings().quiet_seconds)
+    }
 
 
 @pytest.mark.parametrize(

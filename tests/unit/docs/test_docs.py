@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from api.examples import EXAMPLES
 from core.settings import Settings
-from models.cryoem.messages import parse
+from models.cryoem.messages import EVENT_TYPES, parse
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -117,6 +118,28 @@ def test_messages_shown_to_senders_are_accepted():
         content = json.loads(body)
         for message in content if isinstance(content, list) else [content]:
             parse(message)
+
+
+def test_each_kind_of_message_has_a_row_that_names_it_and_its_fields():
+    rows = [
+        row.split("|")
+        for row in (DOCS / "messages.md").read_text().splitlines()
+        if row.startswith("| `") and len(row.split("|")) == 5
+    ]
+    told = {kind: row[2] for row in rows for kind in re.findall(r"`([a-z_.]+)`", row[1])}
+    assert {kind for kind in told if "." in kind} == set(EVENT_TYPES)
+    for kind, (_, example) in EXAMPLES.items():
+        fields = set(example) - {"event_type", "message_id", "path", "observed_at", "manifest"}
+        named = re.findall(r"\w+", told[kind])
+        said = {
+            "uuid",
+            "grid_uuid",
+            "gridsquare_id",
+            "foilhole_id",
+            "foilhole_ids",
+            "micrograph_id",
+        }
+        assert kind.startswith("epu.") or fields - said <= set(named), kind
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

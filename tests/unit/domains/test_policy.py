@@ -108,7 +108,7 @@ def test_another_prediction_is_another_decision(holes: list[Candidate], new: UUI
 
     assert before is not None
     assert after is not None
-    assert (before.id == after.id) == (old.prediction == new)
+    assert (before.id == after.id) == (old.message == new)
 
 
 def test_decision_is_the_same_wherever_it_is_made() -> None:
@@ -119,7 +119,7 @@ def test_decision_is_the_same_wherever_it_is_made() -> None:
     # A changed id would send old decisions to Athena again.
     assert selection.id == UUID("783c31bc-ab5c-55ae-bf5c-3821f9fd2fb3")
     assert selection.selected == {UUID(int=2): True}
-    assert selection.basis == (UUID(int=3),)
+    assert selection.basis == {UUID(int=2): UUID(int=3)}
     assert selection.details == "resnet: 0.75 (threshold 0.5)"
 
 

@@ -23,3 +23,10 @@ def test_a_free_port_is_accepted_and_stays_free() -> None:
 
     require_free_port("127.0.0.1", port, what="API", setting="ATHANOR_API__PORT")
     require_free_port("127.0.0.1", port, what="API", setting="ATHANOR_API__PORT")
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_be_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for_anybody = server.getsockname()[1]
+
+    assert all(free_port() < 32_768 <= for_anybody for _ in range(20))
