@@ -83,6 +83,9 @@ class Rabbit:
         properties: Sequence[pika.BasicProperties] | None = None,
     ) -> None:
         def publish(channel: Any) -> None:
+            # Each message confirmed: what is on its way to a quorum queue when the channel ends
+            # may be lost, and on a busy machine it is.
+            channel.confirm_delivery()
             given = properties or [pika.BasicProperties(delivery_mode=2)] * len(bodies)
             for body, one in zip(bodies, given, strict=True):
                 channel.basic_publish(exchange, queue, body, one)

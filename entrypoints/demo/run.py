@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from blocks.athena import AthenaClient
 from entrypoints import up as wiring
@@ -116,14 +116,15 @@ class Demonstration:
         grid = self.recipe.grow()
         database = Database(place.settings.resolved_database_url)
         try:
+            # Looked at anew: a run that was going on when the session closed may have told more.
+            progress = await database.read(figures.look, ending.grid_uuid) or ending.progress
             stored = await database.read(figures.stored, ending.grid_uuid)
             latencies = await database.read(figures.latencies, ending.grid_uuid)
         finally:
             database.close()
         async with AthenaClient(place.settings.athena.url) as client:
             athena = await figures.ask_athena(client, f"Grid_{grid.name}")
-        wrong = mismatches(grid, ending, stored, athena, runs)
-        progress = ending.progress
+        wrong = mismatches(grid, replace(ending, progress=progress), stored, athena, runs)
         return Outcome(
             ok=not wrong,
             mismatches=wrong,

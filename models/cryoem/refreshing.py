@@ -19,7 +19,7 @@ from domains.cryoem.planners import PlannerName, planner_of
 from domains.cryoem.planning import Floats
 from domains.cryoem.policy import Policy, Selection, select_holes, select_square
 from models.columns import Array, hex_of
-from models.cryoem import decisions, hole_scores, orders, wanting
+from models.cryoem import decisions, hole_scores, orders, session_life, wanting
 from models.cryoem.candidates import Brought, Valued, candidates_valued, squares_in_force
 from models.cryoem.decision_tables import CurrentPrediction, Decision, Level
 from models.cryoem.grid_state import GridRead, read_grid
@@ -81,7 +81,10 @@ def prepare(session: Session, grid: UUID, ways: Ways) -> Prepared:
         planner,
         plan.refresh_wanted_at,
         hole_scores.changed(session, grid, hole_scores.scored(read, planned)),
-        orders.next_orders(grid, read, planned, ways.order_holes),
+        # Nobody collects after the end; scores still serve who looks at the session later.
+        []
+        if session_life.has_ended(session, grid)
+        else orders.next_orders(grid, read, planned, ways.order_holes),
         [UUID(square) for square in hex_of(read.squares[stale])],
         _values(read, stale),
     )

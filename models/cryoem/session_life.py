@@ -25,6 +25,16 @@ def end(session: Session, grid: UUID, *, at: datetime, reason: str) -> None:
     )
 
 
+def has_ended(session: Session, grid: UUID) -> bool:
+    """Return whether a grid's session is over, so that nothing more is collected from it."""
+    statement = (
+        select(col(Acquisition.ended_at))
+        .join(Grid, col(Grid.acquisition_uuid) == col(Acquisition.uuid))
+        .where(col(Grid.uuid) == grid)
+    )
+    return session.scalar(statement) is not None
+
+
 def reopen(session: Session, grid: UUID, *, newest_file: datetime) -> bool:
     """Open a session again that ended, or was closed, before a file was written.
 

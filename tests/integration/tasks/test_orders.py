@@ -15,7 +15,7 @@ from core.settings import DecisionSettings
 from domains.cryoem import ids
 from domains.cryoem.planners import PlannerName
 from domains.cryoem.policy import Policy
-from models.cryoem import refreshing, wanting, weights
+from models.cryoem import refreshing, session_life, wanting, weights
 from models.cryoem.decision_tables import Decision
 from models.cryoem.decisions import ORDER, SUBMIT
 from models.cryoem.intake import SCORES
@@ -206,6 +206,19 @@ async def test_grid_without_holes_or_predictions_is_refreshed_to_nothing(rig: Ri
     assert known is not None
     assert known.refreshed_at is not None
     assert known.refresh_wanted_at is None
+
+
+async def test_session_that_has_ended_gets_scores_and_no_order(rig: Rig) -> None:
+    plot = Plot(squares=1)
+    await rig.tell(*plot.files())
+    await rig.tell(*(hole_body(plot.hole_uuid(hole), hole / 100) for hole in (11, 12, 13)))
+    await rig.database.write(
+        lambda session: session_life.end(session, plot.grid, at=utcnow(), reason="all done")
+    )
+    await refresh_grid(rig.resources, plot.grid, flow_run_id=None)
+
+    assert len(scores(rig)) == 3
+    assert orders(rig) == []
 
 
 async def test_weights_that_change_change_what_is_selected(rig: Rig) -> None:
