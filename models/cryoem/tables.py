@@ -22,6 +22,10 @@ class Acquisition(SQLModel, table=True):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: str | None = None
+    paused_at: datetime | None = None
+    #: As a client says it goes: planned, started, completed, paused, abandoned.
+    status: str | None = None
+    atlas_path: str | None = None
     storage_path: str | None = None
     clustering_mode: str | None = None
     clustering_radius: float | None = None
@@ -45,6 +49,12 @@ class Grid(SQLModel, table=True):
     acquisition_uuid: UUID = Field(foreign_key="acquisition.uuid", index=True)
     name: str
     grid_type: str | None = None
+    #: How far a client says that it is scanned and decided.
+    status: str | None = None
+    data_dir: str | None = None
+    atlas_dir: str | None = None
+    scan_started_at: datetime | None = None
+    scan_ended_at: datetime | None = None
     autoloader_slot: int | None = None
     atlas_path: str | None = None
     #: How many squares EpuSession.dm lists.
@@ -66,6 +76,7 @@ class Atlas(SQLModel, table=True):
     grid_uuid: UUID = Field(foreign_key="grid.uuid", unique=True)
     epu_id: str | None = None
     name: str | None = None
+    description: str | None = None
     acquired_at: datetime | None = None
     storage_folder: str | None = None
     path: str | None = None
@@ -84,6 +95,7 @@ class AtlasTile(SQLModel, table=True):
     atlas_uuid: UUID = Field(foreign_key="atlas.uuid", index=True)
     tile_id: str
     image_name: str | None = None
+    file_format: str | None = None
     x: float | None = None
     y: float | None = None
     width: float | None = None
@@ -132,6 +144,12 @@ class Square(SQLModel, table=True):
     pixel_size: float | None = None
     magnification: float | None = None
     defocus: float | None = None
+    applied_defocus: float | None = None
+    detector: str | None = None
+    # From a client.
+    status: str | None = None
+    data_dir: str | None = None
+    is_low_magnification: bool | None = None
     #: Since when hole predictions wait for the square's other holes before it is decided.
     undecided_since: datetime | None = Field(default=None, index=True)
     #: Since when all of its holes are known.
@@ -150,6 +168,8 @@ class TileSquare(SQLModel, table=True):
     square_uuid: UUID = Field(foreign_key="square.uuid", primary_key=True, index=True)
     x: float | None = None
     y: float | None = None
+    width: float | None = None
+    height: float | None = None
     observed_at: datetime | None = None
 
 
@@ -184,6 +204,11 @@ class Hole(SQLModel, table=True):
     found_height: float | None = None
     found_quality: float | None = None
     found_rotation: float | None = None
+    # From a client.
+    status: str | None = None
+    x_location: float | None = None
+    y_location: float | None = None
+    diameter: float | None = None
     #: When it was said to exist no longer, and `seq` of the newest message that says whether.
     deleted_at: datetime | None = None
     life_seq: int | None = Field(default=None, sa_type=BigInteger)
@@ -219,6 +244,18 @@ class Micrograph(SQLModel, table=True):
     stage_a: float | None = None
     stage_b: float | None = None
     path: str | None = None
+    # From a client; what processing measured is in `processing_tables`.
+    status: str | None = None
+    micrograph_id: str | None = None
+    high_res_path: str | None = None
+    total_motion: float | None = None
+    average_motion: float | None = None
+    ctf_max_resolution_estimate: float | None = None
+    number_of_particles_picked: int | None = None
+    number_of_particles_selected: int | None = None
+    number_of_particles_rejected: int | None = None
+    selection_distribution: str | None = None
+    pick_distribution: str | None = None
     observed_at: datetime | None = None
     #: When it was said to exist no longer, and `seq` of the newest message that says whether.
     deleted_at: datetime | None = None
