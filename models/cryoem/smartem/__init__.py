@@ -1,0 +1,1 @@
+"""What SmartEM's clients read and write, in their words."""
