@@ -3,9 +3,11 @@
 from sqlmodel import SQLModel
 
 from models import answers, deliveries, drain, inbox, outbox
+from models.access import tables as access_tables
 from models.cryoem import decision_tables, processing_tables, tables, weight_tables
 
 _MODULES = (
+    access_tables,
     answers,
     deliveries,
     drain,

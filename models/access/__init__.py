@@ -1,0 +1,1 @@
+"""Who may use Athanor: people, machine clients, API keys, and the sessions of those signed in."""
