@@ -5,6 +5,7 @@ from sqlmodel import SQLModel
 from models import answers, deliveries, drain, inbox, outbox
 from models.access import tables as access_tables
 from models.cryoem import decision_tables, processing_tables, tables, weight_tables
+from models.cryoem.instructions import tables as instruction_tables
 
 _MODULES = (
     access_tables,
@@ -14,6 +15,7 @@ _MODULES = (
     inbox,
     outbox,
     decision_tables,
+    instruction_tables,
     processing_tables,
     tables,
     weight_tables,
