@@ -16,6 +16,8 @@ from core.errors import (
     BadInput,
     CursorRejected,
     NotFound,
+    SessionHeld,
+    SessionLeaving,
     StorageUnavailable,
 )
 from tasks.intake import MessagesRejected
@@ -45,6 +47,8 @@ _STATUSES: Sequence[tuple[type[AthanorError], HTTPStatus]] = (
     (BadInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFound, HTTPStatus.NOT_FOUND),
     (NotRetryable, HTTPStatus.CONFLICT),
+    (SessionHeld, HTTPStatus.CONFLICT),
+    (SessionLeaving, HTTPStatus.CONFLICT),
     (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (AthanorError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )

@@ -13,6 +13,8 @@ AthanorError
 │   └── RecordingRefused
 │       └── EventRefused         one event of it
 ├── NotFound
+├── SessionHeld               may not be deleted while somebody holds it
+├── SessionLeaving            is being deleted already
 ├── UnknownParent             refers to something that is not known yet
 ├── LeaseLost                 another worker has taken this work over
 ├── BrokerUnavailable         RabbitMQ cannot be reached, or did not do what we asked
@@ -109,6 +111,24 @@ class EventRefused(RecordingRefused):
 
 class NotFound(AthanorError):
     """There is no such thing."""
+
+
+class SessionHeld(AthanorError):
+    """A session is held: nobody deletes it before it is released."""
+
+    def __init__(self, grid: object, reason: str, by: str) -> None:
+        super().__init__(
+            f"Session {grid} is held by {by} ({reason}) and may not be deleted. "
+            f"`athanor sessions release {grid}` releases it."
+        )
+
+
+class SessionLeaving(AthanorError):
+    """Retention has begun to delete the session, and it can no longer be held."""
+
+    def __init__(self, grid: object, archive: str | None) -> None:
+        where = f" Its archive is {archive}." if archive else ""
+        super().__init__(f"Session {grid} is being deleted already.{where}")
 
 
 class UnknownParent(AthanorError):

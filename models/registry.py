@@ -5,6 +5,7 @@ from sqlmodel import SQLModel
 from models import answers, deliveries, drain, inbox, outbox
 from models.access import tables as access_tables
 from models.cryoem import decision_tables, processing_tables, tables, weight_tables
+from models.retention import tables as retention_tables
 from models.cryoem.instructions import tables as instruction_tables
 
 _MODULES = (
@@ -17,6 +18,7 @@ _MODULES = (
     decision_tables,
     instruction_tables,
     processing_tables,
+    retention_tables,
     tables,
     weight_tables,
 )

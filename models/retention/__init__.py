@@ -1,0 +1,1 @@
+"""What is kept and for how long: holds, rules by table, deletion in batches."""
