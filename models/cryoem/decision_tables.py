@@ -29,6 +29,10 @@ class PredictionModel(SQLModel, table=True):
     name: str = Field(primary_key=True)
     description: str | None = None
     level: str | None = None
+    # As a client says; NULL for what its messages alone tell: that it predicts.
+    can_train: bool | None = None
+    can_infer: bool | None = None
+    can_update: bool | None = None
     first_seen_at: datetime
 
 

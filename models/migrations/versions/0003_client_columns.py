@@ -60,6 +60,11 @@ _COLUMNS: dict[str, list[tuple[str, sa.types.TypeEngine]]] = {
         ("selection_distribution", sa.String()),
         ("pick_distribution", sa.String()),
     ],
+    "prediction_model": [
+        ("can_train", sa.Boolean()),
+        ("can_infer", sa.Boolean()),
+        ("can_update", sa.Boolean()),
+    ],
 }
 
 
