@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from core.errors import (
     AthanorError,
     BadInput,
+    Conflict,
     CursorRejected,
     NotFound,
     SessionHeld,
@@ -47,6 +48,7 @@ _STATUSES: Sequence[tuple[type[AthanorError], HTTPStatus]] = (
     (BadInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFound, HTTPStatus.NOT_FOUND),
     (NotRetryable, HTTPStatus.CONFLICT),
+    (Conflict, HTTPStatus.CONFLICT),
     (SessionHeld, HTTPStatus.CONFLICT),
     (SessionLeaving, HTTPStatus.CONFLICT),
     (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),

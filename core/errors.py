@@ -12,7 +12,12 @@ AthanorError
 │   │   └── ManifestLocked       cannot be opened: its content may be as good as any
 │   └── RecordingRefused
 │       └── EventRefused         one event of it
+├── NotAuthenticated          who asks is not known: no token, or none that is good
+├── NotPermitted              who asks is known, and may not
+├── TooManyAttempts           wrong passwords from one place
+├── IssuerUnavailable         the facility's issuer does not tell its public keys
 ├── NotFound
+├── Conflict                  is at odds with what is there already
 ├── SessionHeld               may not be deleted while somebody holds it
 ├── SessionLeaving            is being deleted already
 ├── UnknownParent             refers to something that is not known yet
@@ -109,8 +114,40 @@ class EventRefused(RecordingRefused):
         super().__init__(f"Event {number} ({what}): {reason}")
 
 
+class NotAuthenticated(AthanorError):
+    """Say who you are: send a token or a key as `Authorization: Bearer …`."""
+
+
+class NotPermitted(AthanorError):
+    """You may not do this."""
+
+    def __init__(self, message: str, *, permission: str | None = None) -> None:
+        #: What is lacking, by its name.
+        self.permission = permission
+        super().__init__(message)
+
+
+class TooManyAttempts(AthanorError):
+    """There were too many wrong passwords or secrets from here."""
+
+    def __init__(self, seconds: float) -> None:
+        #: When it may be tried again.
+        self.seconds = seconds
+        super().__init__(
+            f"There were too many wrong passwords or secrets from here. Wait {seconds:.0f} s."
+        )
+
+
+class IssuerUnavailable(AthanorError):
+    """The issuer of the token could not be asked for its public keys."""
+
+
 class NotFound(AthanorError):
     """There is no such thing."""
+
+
+class Conflict(AthanorError):
+    """This is at odds with what is there already."""
 
 
 class SessionHeld(AthanorError):
