@@ -13,7 +13,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from core.clock import as_utc
 
 
-def _utc(value: datetime) -> datetime:
+def utc(value: datetime) -> datetime:
+    """Return a moment in UTC, for validation; a naive one is read as UTC."""
     try:
         return as_utc(value)
     except OverflowError as error:
@@ -23,7 +24,7 @@ def _utc(value: datetime) -> datetime:
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 #: Aware, and turned to UTC.
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(utc)]
 #: Text without the NUL character, which PostgreSQL cannot hold.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 #: EPU's own ids and counts; databases hold 64 bits.
