@@ -69,7 +69,8 @@ class Keyset(Generic[K]):
         """Return a page of `limit` rows out of up to one more, which tells that more follow."""
         shown = rows[:limit]
         more = len(rows) > limit
-        return Page(items=view(shown), next_cursor=self._write(key(shown[-1])) if more else None)
+        return Page(items=view(shown), next_cursor=self.write(key(shown[-1])) if more else None)
 
-    def _write(self, key: K) -> str:
+    def write(self, key: K) -> str:
+        """Return the cursor that holds a sort key."""
         return base64.urlsafe_b64encode(self._key.dump_json(key)).decode()
