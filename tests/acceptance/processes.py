@@ -12,6 +12,7 @@ import httpx
 import psutil
 
 from entrypoints.ports import free_port
+from tests.acceptance import prefect_template
 from tests.conftest import ROOT
 from tests.support import wait_for
 
@@ -156,6 +157,7 @@ def facility(folder: Path, **environment: str) -> Iterator[Facility]:
     """Give a facility whose processes end with the context."""
     home = folder / "home"
     home.mkdir()
+    prefect_template.lay_out(home)
     made = Facility(home, **environment)
     try:
         yield made
