@@ -166,6 +166,43 @@ ATHENA_SECONDS = _histogram(
     *("operation", "outcome"),
 )
 
+# Agents and pages
+
+AGENT_STREAMS = Gauge(
+    "athanor_agent_streams", "Streams of agents that this process serves.", registry=REGISTRY
+)
+PAGE_STREAMS = Gauge(
+    "athanor_page_streams", "Live streams of pages that this process serves.", registry=REGISTRY
+)
+STREAMS_REFUSED = _counter(
+    "athanor_streams_refused_total", "Streams refused as too many: agent, page.", "kind"
+)
+AGENTS_CONNECTED = Family(
+    "athanor_agents_connected", "Sessions whose agent has a stream open, of all API processes."
+)
+AGENTS_OFFLINE = _counter(
+    "athanor_agents_offline_total", "Agents that went offline while their session went on."
+)
+INSTRUCTIONS_OPEN = Family(
+    "athanor_instructions_open",
+    "Instructions that are not over: held, pending, sent, received.",
+    ("state",),
+)
+INSTRUCTIONS = _counter(
+    "athanor_instructions_total",
+    "Instructions that became: pending, held, sent, received, processed, failed, declined, "
+    "expired, cancelled.",
+    "state",
+)
+INSTRUCTION_RESENDS = _counter(
+    "athanor_instruction_resends_total", "Instructions sent again for want of acknowledgement."
+)
+INSTRUCTION_SECONDS = _bulk(
+    "athanor_instruction_seconds",
+    "From an instruction being made or approved to its bytes having left.",
+    "priority",
+)
+
 # Runs and Prefect
 
 LAUNCHES = _counter(

@@ -11,6 +11,8 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.instruction_settings import InstructionSettings, StreamSettings
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -309,6 +311,8 @@ class Settings(BaseSettings):
     athena: AthenaSettings = AthenaSettings()
     decisions: DecisionSettings = DecisionSettings()
     models: ModelSettings = ModelSettings()
+    instructions: InstructionSettings = InstructionSettings()
+    streams: StreamSettings = StreamSettings()
     worker: WorkerSettings = WorkerSettings()
     agent: AgentSettings = AgentSettings()
     rabbitmq: RabbitMqSettings = RabbitMqSettings()

@@ -15,8 +15,8 @@ from typing import Protocol, Self
 import psycopg
 from psycopg import sql
 
-#: The channel on PostgreSQL on which keys are announced.
-CHANNEL = "athanor_doorbell"
+from core.announcing import CHANNEL
+
 #: How often to ask SQLite whether another process has committed: it has no way to tell us.
 _SQLITE_LOOK_EVERY = 0.1
 _RECONNECT_AFTER = 1.0

@@ -1,0 +1,334 @@
+"""The agent channel as services: each is one transaction, counted, and told to who listens.
+
+For the API's routes, for flows and for commands alike. Pages and streams are told by the commit
+itself (`models.cryoem.instructions.live`); the facility's broker by the outbox.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from sqlmodel import Session
+
+from core import metrics
+from core.clock import utcnow
+from core.errors import Conflict
+from core.instruction_settings import InstructionSettings
+from core.settings import Settings
+from domains.cryoem.instructions import Mode, Thresholds
+from messaging.launcher import Launcher
+from models.cryoem.emitted import Emitted, emit_all
+from models.cryoem.instructions import acking, making, sending, sessions
+from models.cryoem.instructions.acking import Acknowledged, Line, Said
+from models.cryoem.instructions.making import NewInstruction
+from models.cryoem.instructions.sending import Claimed, Patience
+from models.cryoem.instructions.sessions import NewSession
+from models.cryoem.instructions.tables import AgentConnection, AgentSession, Instruction
+from tasks.ringing import Bell, Ringable, ring
+
+#: The event for Prefect's automations of an agent that went offline.
+OFFLINE: Final = "athanor.cryoem.agent.offline"
+
+_CREATED: Final = "agent.instruction.created"
+_UPDATED: Final = "agent.instruction.updated"
+_EXPIRED: Final = "agent.instruction.expired"
+
+
+class Instructing(Ringable, Protocol):
+    """What is needed; `blocks.resources.Resources` and the API's state are such."""
+
+    @property
+    def settings(self) -> Settings:
+        """Thresholds, windows, and whether messages of ours are published."""
+        ...
+
+    @property
+    def launcher(self) -> Launcher | None:
+        """Creates runs and emits events; None where Prefect is not used."""
+        ...
+
+
+def default_thresholds(settings: InstructionSettings) -> Thresholds:
+    """Return from which predictions on a new session acts."""
+    return Thresholds(settings.square_forward, settings.square_skip, settings.hole_forward)
+
+
+def patience(settings: InstructionSettings) -> Patience:
+    """Return how long acknowledgements may take."""
+    return Patience(settings.ack_seconds, settings.resends)
+
+
+async def open_session(where: Instructing, new: NewSession) -> AgentSession:
+    """Open a session of an agent.
+
+    Raises:
+        NotFound, BadInput, Conflict: As `sessions.open_session`.
+    """
+    return await where.database.write(sessions.open_session, new, now=utcnow())
+
+
+async def change_session(
+    where: Instructing, ident: str, *, mode: Mode | None, thresholds: Thresholds | None
+) -> AgentSession:
+    """Set a session's mode and thresholds, for what is made from now on."""
+    return await where.database.write(
+        sessions.change, ident, mode=mode, thresholds=thresholds, now=utcnow()
+    )
+
+
+async def end_session(where: Instructing, ident: str) -> AgentSession:
+    """End a session: its stream closes, and what was not received is cancelled."""
+    return await where.database.write(sessions.end, ident, now=utcnow())
+
+
+async def make(
+    where: Instructing, session_id: str, new: Sequence[NewInstruction]
+) -> list[Instruction]:
+    """Make instructions of one session; return those whose id was not known yet.
+
+    In a dry run they are recorded only; in semi-auto each waits for `approve` or `reject`.
+
+    Raises:
+        NotFound, Conflict: There is no such session, or it has ended.
+    """
+
+    def work(session: Session) -> tuple[list[Instruction], list[Bell]]:
+        made = making.make(session, session_id, new, now=utcnow())
+        return made, _tell(session, _CREATED, made, where.settings)
+
+    made, bells = await where.database.write(work)
+    _count(made)
+    await ring(where, bells)
+    return made
+
+
+async def approve(where: Instructing, ident: UUID, *, by: str) -> Instruction:
+    """Let an instruction go that waits for a person."""
+
+    def work(session: Session) -> tuple[Instruction, list[Bell]]:
+        found = making.approve(session, ident, by=by, now=utcnow())
+        return found, _tell(session, _UPDATED, [found], where.settings, "approved")
+
+    return await _changed(where, work)
+
+
+async def reject(
+    where: Instructing, ident: UUID, *, by: str, reason: str | None = None
+) -> Instruction:
+    """Cancel an instruction that waits for a person."""
+
+    def work(session: Session) -> tuple[Instruction, list[Bell]]:
+        found = making.reject(session, ident, by=by, reason=reason, now=utcnow())
+        return found, _tell(session, _UPDATED, [found], where.settings)
+
+    return await _changed(where, work)
+
+
+async def cancel(
+    where: Instructing, ident: UUID, *, by: str, reason: str | None = None
+) -> Instruction:
+    """Call an instruction off that its agent has not received."""
+
+    def work(session: Session) -> tuple[Instruction, list[Bell]]:
+        found = making.cancel(session, ident, by=by, reason=reason, now=utcnow())
+        return found, _tell(session, _UPDATED, [found], where.settings)
+
+    return await _changed(where, work)
+
+
+async def acknowledge(
+    where: Instructing, *, agent_id: str, session_id: str, instruction_id: UUID, said: Said
+) -> Acknowledged:
+    """Take what an agent says of an instruction; said again, it changes nothing.
+
+    Raises:
+        NotFound: The instruction is not one of this agent and session.
+        Conflict: It contradicts what is known. It is kept in the trail all the same.
+    """
+
+    def work(session: Session) -> tuple[Acknowledged, list[Bell]]:
+        done = acking.acknowledge(
+            session,
+            agent_id=agent_id,
+            session_id=session_id,
+            instruction_id=instruction_id,
+            said=said,
+            now=utcnow(),
+        )
+        told = [] if done.repeated or not done.ack.accepted else [done.instruction]
+        return done, _tell(session, _UPDATED, told, where.settings)
+
+    done, bells = await where.database.write(work)
+    if not done.ack.accepted:
+        raise Conflict(
+            f"Instruction {instruction_id} is {done.instruction.status}: that it is "
+            f"{said.status} contradicts this. It is kept in its trail."
+        )
+    if not done.repeated:
+        _count([done.instruction])
+    await ring(where, bells)
+    return done
+
+
+async def heartbeat(where: Instructing, *, agent_id: str, session_id: str) -> AgentConnection:
+    """Note that an agent lives."""
+    return await where.database.write(
+        acking.heartbeat, agent_id=agent_id, session_id=session_id, now=utcnow()
+    )
+
+
+async def keep_log(
+    where: Instructing, *, agent_id: str, session_id: str, lines: Sequence[Line]
+) -> int:
+    """Store lines of an agent's log; return how many there were."""
+    return await where.database.write(
+        acking.keep_log, agent_id=agent_id, session_id=session_id, lines=lines, now=utcnow()
+    )
+
+
+async def open_stream(
+    where: Instructing,
+    *,
+    agent_id: str,
+    session_id: str,
+    connection_id: str,
+    client_info: dict[str, Any],
+) -> AgentSession:
+    """Make a stream the one that sends a session's instructions."""
+    return await where.database.write(
+        sending.open_stream,
+        agent_id=agent_id,
+        session_id=session_id,
+        connection_id=connection_id,
+        client_info=client_info,
+        now=utcnow(),
+    )
+
+
+async def claim(
+    where: Instructing, *, session_id: str, connection_id: str, again: bool = False
+) -> Claimed:
+    """Claim what a stream is to send now; `again`: all that is not acknowledged.
+
+    Raises:
+        Conflict: A newer stream has taken its place, or the session has ended.
+    """
+    return await where.database.write(
+        sending.claim,
+        session_id=session_id,
+        connection_id=connection_id,
+        now=utcnow(),
+        again=again,
+    )
+
+
+async def mark_sent(where: Instructing, sent: Sequence[Instruction]) -> None:
+    """Note that the bytes of claimed instructions have left."""
+    now = utcnow()
+    repeats = await where.database.write(
+        sending.mark_sent, sent, now=now, patience=patience(where.settings.instructions)
+    )
+    metrics.INSTRUCTION_RESENDS.inc(repeats)
+    metrics.INSTRUCTIONS.labels("sent").inc(len(sent) - repeats)
+    for one in sent:
+        if one.sent_at is None:
+            since = (now - (one.judged_at or one.created_at)).total_seconds()
+            metrics.INSTRUCTION_SECONDS.observe_many([since], one.priority)
+
+
+async def alive(where: Instructing, *, session_id: str, connection_id: str) -> None:
+    """Note that a stream's bytes are taken.
+
+    Raises:
+        Conflict: A newer stream has taken its place, or the session has ended.
+    """
+    await where.database.write(
+        sending.alive, session_id=session_id, connection_id=connection_id, now=utcnow()
+    )
+
+
+async def close_stream(
+    where: Instructing, *, connection_id: str, reason: str = sending.GONE
+) -> None:
+    """Note that a stream has ended, and report its agent unless a newer stream serves it."""
+    gone = await where.database.write(
+        sending.close_stream,
+        connection_id=connection_id,
+        reason=reason,
+        now=utcnow(),
+    )
+    if gone is not None:
+        _report(where, [gone])
+
+
+async def expire(where: Instructing) -> list[Instruction]:
+    """Expire what is out of time; to be called every half minute or so."""
+    outcome = where.settings.instructions.outcome_seconds
+
+    def work(session: Session) -> tuple[list[Instruction], list[Bell]]:
+        found = making.expire(session, now=utcnow(), outcome_seconds=outcome)
+        return found, _tell(session, _EXPIRED, found, where.settings)
+
+    found, bells = await where.database.write(work)
+    _count(found)
+    await ring(where, bells)
+    return found
+
+
+async def report_offline(where: Instructing, *, now: datetime | None = None) -> list[AgentSession]:
+    """Find agents that are heard of no more, say of an API that was killed, and report them."""
+    gone = await where.database.write(
+        sending.find_offline,
+        now=now or utcnow(),
+        stale_seconds=where.settings.instructions.offline_seconds,
+    )
+    _report(where, gone)
+    return gone
+
+
+def _report(where: Instructing, gone: Sequence[AgentSession]) -> None:
+    for of in gone:
+        metrics.AGENTS_OFFLINE.inc()
+        if where.launcher is not None:
+            payload = {
+                "agent_id": of.agent_id,
+                "session_id": of.session_id,
+                "grid_uuid": "" if of.grid_uuid is None else str(of.grid_uuid),
+            }
+            where.launcher.emit(OFFLINE, f"athanor.agent.{of.agent_id}", payload)
+
+
+async def _changed(where: Instructing, work: Any) -> Instruction:
+    found, bells = await where.database.write(work)
+    _count([found])
+    await ring(where, bells)
+    return found
+
+
+def _count(instructions: Sequence[Instruction]) -> None:
+    for one in instructions:
+        metrics.INSTRUCTIONS.labels("held" if one.held else one.status).inc()
+
+
+def _tell(
+    session: Session,
+    event_type: str,
+    instructions: Sequence[Instruction],
+    settings: Settings,
+    what: str = "",
+) -> list[Bell]:
+    """Put messages about instructions in the outbox; those of no grid have no key to go by."""
+    told: list[Emitted] = []
+    for one in instructions:
+        of = session.get(AgentSession, one.session_id)
+        if of is None or of.grid_uuid is None:
+            continue
+        fields = {
+            "instruction_id": str(one.id),
+            "session_id": one.session_id,
+            "agent_id": one.agent_id,
+        }
+        cause = f"{one.id} {what or one.status}"
+        told.append(Emitted(event_type, fields, str(of.grid_uuid), cause=cause))
+    return emit_all(session, told, publish=settings.rabbitmq.publishes)
