@@ -27,7 +27,7 @@ Row: TypeAlias = dict[str, Any]
 Condition: TypeAlias = ColumnElement[bool]
 
 #: What a cursor may hold of a sort: nothing that a database cannot take.
-SORT_KEYS: Mapping[type, Any] = {
+SORT_KEYS: Mapping[Any, Any] = {
     int: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)],
     float: Annotated[float, Field(allow_inf_nan=False)],
     str: Annotated[str, Field(max_length=700, pattern=r"^[^\x00]*$")],
@@ -73,9 +73,6 @@ class Filled:
     names: frozenset[str]
     #: Sets them on the rows, which it is given by uuid.
     fill: Callable[[Session, Mapping[UUID, Row]], None]
-    #: That table, and how its rows belong to those of the list.
-    model: type[SQLModel]
-    belongs: Any
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,8 @@ class Listing:
     #: Adds what its fields need, and leaves out what is deleted.
     source: Callable[[Select[Any]], Select[Any]]
     filled: Filled | None = None
+    #: Another table whose values it shows, and how its rows belong to those of the list.
+    beside: tuple[type[SQLModel], Any] | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -193,15 +192,18 @@ def version(session: Session, listing: Listing, where: Sequence[Condition]) -> s
     """
     if session.get_bind().dialect.name == "sqlite":
         return None
-    texts: list[str] = []
-    for model in [listing.model, *([listing.filled.model] if listing.filled else ())]:
-        written = cast(cast(sql(f"{table_of(model).name}.xmin"), String), BigInteger)
-        statement = _select(listing, func.count(), func.sum(written)).where(*where)
-        if listing.filled and model is listing.filled.model:
-            statement = statement.join(model, listing.filled.belongs)
-        count, total = session.execute(statement).one()
-        texts.append(f"{count}.{total}")
-    return "-".join(texts)
+    own = _select(listing, *_written(listing.model)).where(*where)
+    counted = [session.execute(own).one()]
+    if listing.beside is not None:
+        model, belongs = listing.beside
+        others = _select(listing, *_written(model)).where(*where).join(model, belongs)
+        counted.append(session.execute(others).one())
+    return "-".join(f"{count}.{total}" for count, total in counted)
+
+
+def _written(model: type[SQLModel]) -> tuple[Any, Any]:
+    number = cast(cast(sql(f"{table_of(model).name}.xmin"), String), BigInteger)
+    return func.count(), func.sum(number)
 
 
 def _part(

@@ -7,10 +7,16 @@ unmeasured value is NULL. Keys are deterministic (`domains.cryoem.ids`).
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel
 
 from models import base  # noqa: F401 (names constraints, so it goes before any table)
+
+#: Of the rows of which a client said how far they are; the others are most.
+_SAID = {
+    "postgresql_where": text("status <> 'none'"),
+    "sqlite_where": text("status <> 'none'"),
+}
 
 
 class Acquisition(SQLModel, table=True):
@@ -91,6 +97,8 @@ class AtlasTile(SQLModel, table=True):
 
     __tablename__ = "atlas_tile"  # pyright: ignore[reportAssignmentType]
 
+    __table_args__ = (Index("ix_atlas_tile_tile_id_uuid", "tile_id", "uuid"),)
+
     uuid: UUID = Field(primary_key=True)
     atlas_uuid: UUID = Field(foreign_key="atlas.uuid", index=True)
     tile_id: str
@@ -111,6 +119,8 @@ class Square(SQLModel, table=True):
 
     __table_args__ = (
         Index("uq_square_grid_uuid_square_id", "grid_uuid", "square_id", unique=True),
+        Index("ix_square_square_id_uuid", "square_id", "uuid"),
+        Index("ix_square_imaged_at_uuid", "imaged_at", "uuid"),
     )
 
     uuid: UUID = Field(primary_key=True)
@@ -176,7 +186,12 @@ class TileSquare(SQLModel, table=True):
 class Hole(SQLModel, table=True):
     """A foil hole: a target of its square, and its latest image."""
 
-    __table_args__ = (Index("uq_hole_grid_uuid_hole_id", "grid_uuid", "hole_id", unique=True),)
+    __table_args__ = (
+        Index("uq_hole_grid_uuid_hole_id", "grid_uuid", "hole_id", unique=True),
+        Index("ix_hole_hole_id_uuid", "hole_id", "uuid"),
+        Index("ix_hole_quality_uuid", "quality", "uuid"),
+        Index("ix_hole_status_uuid", "status", "uuid", **_SAID),
+    )
 
     uuid: UUID = Field(primary_key=True)
     grid_uuid: UUID = Field(foreign_key="grid.uuid")
@@ -217,8 +232,14 @@ class Hole(SQLModel, table=True):
 class Micrograph(SQLModel, table=True):
     """An exposure of a hole."""
 
+    __table_args__ = (
+        Index("ix_micrograph_grid_uuid_acquired_at_uuid", "grid_uuid", "acquired_at", "uuid"),
+        Index("ix_micrograph_acquired_at_uuid", "acquired_at", "uuid"),
+        Index("ix_micrograph_status_uuid", "status", "uuid", **_SAID),
+    )
+
     uuid: UUID = Field(primary_key=True)
-    grid_uuid: UUID = Field(foreign_key="grid.uuid", index=True)
+    grid_uuid: UUID = Field(foreign_key="grid.uuid")
     hole_uuid: UUID = Field(foreign_key="hole.uuid", index=True)
     stem: str
     location_id: str | None = None

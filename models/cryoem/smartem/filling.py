@@ -1,6 +1,7 @@
 """Fields that come from other tables, for many rows at once."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,7 +31,7 @@ DISTRIBUTION: Final = "selection_distribution"
 
 def rounded(value: float | None) -> int | None:
     """Return a place on a picture as the whole pixel that clients know."""
-    return None if value is None else round(value)
+    return None if value is None or not isfinite(value) else round(value)
 
 
 def fill_measured(session: Session, rows: Mapping[UUID, Row]) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, String, and_, case, cast, func, or_, select
-from sqlmodel import SQLModel, col
+from sqlmodel import Session, SQLModel, col
 
+from core.errors import NotFound
 from models.athena import Time
 from models.cryoem.processing_tables import CurrentMeasurement
 from models.cryoem.smartem.columns import COLUMNS
@@ -32,7 +33,7 @@ from models.cryoem.smartem.responses import (
 )
 from models.cryoem.smartem.statuses import AcquisitionStatus, GridStatus
 from models.cryoem.tables import Acquisition, Atlas, AtlasTile, Grid, Hole, Micrograph, Square
-from models.listing import Filled, Listing, Shown, Sort
+from models.listing import Filled, Listing, Shown, Sort, find, require
 
 #: A status that nobody told.
 _NONE = "none"
@@ -158,6 +159,7 @@ GRID_COUNTS = Listing(
     },
     sorts=ACQUISITIONS.sorts,
     source=_acquisitions,
+    beside=(Grid, col(Grid.acquisition_uuid) == col(Acquisition.uuid)),
 )
 
 GRIDS = Listing(
@@ -190,9 +192,8 @@ ATLASES = Listing(
         "acquisition_date": _by(col(Atlas.acquired_at), Time),
     },
     source=_atlases,
-    filled=Filled(
-        frozenset({"tiles"}), fill_tiles, AtlasTile, col(AtlasTile.atlas_uuid) == col(Atlas.uuid)
-    ),
+    filled=Filled(frozenset({"tiles"}), fill_tiles),
+    beside=(AtlasTile, col(AtlasTile.atlas_uuid) == col(Atlas.uuid)),
 )
 
 TILES = Listing(
@@ -265,10 +266,22 @@ MICROGRAPHS = Listing(
         "acquisition_datetime": _by(col(Micrograph.acquired_at), Time),
     },
     source=_micrographs,
-    filled=Filled(
-        frozenset({*MEASURED, DISTRIBUTION}),
-        fill_measured,
+    filled=Filled(frozenset({*MEASURED, DISTRIBUTION}), fill_measured),
+    beside=(
         CurrentMeasurement,
         col(CurrentMeasurement.micrograph_uuid) == col(Micrograph.uuid),
     ),
 )
+
+
+def atlas_of(session: Session, grid: UUID) -> AtlasResponse:
+    """Return the atlas of a grid, with its tiles.
+
+    Raises:
+        NotFound: There is no such grid, or it has no atlas.
+    """
+    require(session, GRIDS, grid)
+    uuid = session.scalar(select(col(Atlas.uuid)).where(col(Atlas.grid_uuid) == grid))
+    for row in find(session, ATLASES, [uuid] if uuid else []):
+        return AtlasResponse.model_validate(row)
+    raise NotFound(f"There is no atlas of grid {grid}.")

@@ -67,16 +67,42 @@ _COLUMNS: dict[str, list[tuple[str, sa.types.TypeEngine]]] = {
     ],
 }
 
+#: The sorts and filters of lists.
+_INDEXES: dict[str, list[str]] = {
+    "atlas_tile": ["tile_id"],
+    "square": ["square_id", "imaged_at"],
+    "hole": ["hole_id", "quality", "status"],
+    "micrograph": ["grid_uuid_acquired_at", "acquired_at", "status"],
+}
+_COMPOSITE = {"grid_uuid_acquired_at": ["grid_uuid", "acquired_at"]}
+_SAID = sa.text("status <> 'none'")
+
 
 def upgrade() -> None:
     """Apply."""
     for table, columns in _COLUMNS.items():
         for name, kind in columns:
             op.add_column(table, sa.Column(name, kind, nullable=True))
+    for table, names in _INDEXES.items():
+        for name in names:
+            where = _SAID if name == "status" else None
+            op.create_index(
+                f"ix_{table}_{name}_uuid",
+                table,
+                [*_COMPOSITE.get(name, [name]), "uuid"],
+                postgresql_where=where,
+                sqlite_where=where,
+            )
+    # The one with the moment does its work.
+    op.drop_index("ix_micrograph_grid_uuid", table_name="micrograph")
 
 
 def downgrade() -> None:
     """Undo."""
+    op.create_index("ix_micrograph_grid_uuid", "micrograph", ["grid_uuid"])
+    for table, names in _INDEXES.items():
+        for name in names:
+            op.drop_index(f"ix_{table}_{name}_uuid", table_name=table)
     for table, columns in _COLUMNS.items():
         for name, _ in columns:
             op.drop_column(table, name)
