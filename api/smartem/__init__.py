@@ -1,0 +1,1 @@
+"""The HTTP surface that SmartEM's clients know, a module for each resource."""

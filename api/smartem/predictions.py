@@ -1,0 +1,105 @@
+"""What models predict for squares and holes: told, then and now, and overall."""
+
+from http import HTTPStatus
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from api.errors import problems
+from api.smartem.naming import MetricName, ModelName
+from api.state import Serving
+from models.cryoem.smartem import prediction_reads
+from models.cryoem.smartem.prediction_views import (
+    HolePredictionSeries,
+    OverallQualityPrediction,
+    PredictionSeries,
+    QualityMetricsResponse,
+    QualityPredictionCreateRequest,
+    QualityPredictionResponse,
+)
+from tasks.cryoem.client_messages import take_prediction
+
+router = APIRouter(tags=["predictions"])
+
+_ONE = problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+@router.post("/quality_predictions", status_code=HTTPStatus.CREATED, responses=_ONE)
+async def create_quality_prediction(
+    services: Serving, asked: QualityPredictionCreateRequest
+) -> QualityPredictionResponse:
+    """Tell what a model predicts for one hole or one square.
+
+    The model and the target must be known. It is stored as the message that it is, and worked
+    on at once; many at a time take `POST /messages`.
+    """
+    return await take_prediction(services, asked)
+
+
+@router.get("/quality_metrics", responses=problems())
+async def get_quality_metrics(services: Serving) -> QualityMetricsResponse:
+    """Count all values that were ever predicted."""
+    return await services.database.read(prediction_reads.count_all)
+
+
+@router.get("/gridsquares/{gridsquare_uuid}/quality_predictions", responses=_ONE)
+async def get_gridsquare_quality_prediction_time_series(
+    services: Serving, gridsquare_uuid: UUID
+) -> PredictionSeries:
+    """Show all that each model ever predicted for a square, the oldest first."""
+    return await services.database.read(prediction_reads.square_series, gridsquare_uuid)
+
+
+@router.get("/gridsquares/{gridsquare_uuid}/foilhole_quality_predictions", responses=_ONE)
+async def get_foilhole_quality_prediction_time_series_for_gridsquare(
+    services: Serving, gridsquare_uuid: UUID
+) -> HolePredictionSeries:
+    """Show all that each model ever predicted overall for the holes of a square, by EPU's id."""
+    return await services.database.read(prediction_reads.hole_series, gridsquare_uuid)
+
+
+@router.get(
+    "/quality_metric/{metric_name}/gridsquares/{gridsquare_uuid}/foilhole_quality_predictions",
+    responses=_ONE,
+)
+async def get_foilhole_quality_prediction_time_series_for_gridsquare_for_metric(
+    services: Serving, metric_name: MetricName, gridsquare_uuid: UUID
+) -> HolePredictionSeries:
+    """Show all that each model ever predicted of a metric for the holes of a square."""
+    return await services.database.read(
+        prediction_reads.hole_series, gridsquare_uuid, metric=metric_name
+    )
+
+
+@router.get("/prediction_model/{prediction_model_name}/grid/{grid_uuid}/prediction", responses=_ONE)
+async def get_prediction_for_grid(
+    services: Serving, prediction_model_name: ModelName, grid_uuid: UUID
+) -> list[QualityPredictionResponse]:
+    """List the latest that a model predicts for each square of a grid.
+
+    Where it predicts none, the same for each hole. What is not predicted is not listed.
+    """
+    return await services.database.read(
+        prediction_reads.predicted_on_grid, prediction_model_name, grid_uuid
+    )
+
+
+@router.get(
+    "/prediction_model/{prediction_model_name}/gridsquare/{gridsquare_uuid}/prediction",
+    responses=_ONE,
+)
+async def get_prediction_for_gridsquare(
+    services: Serving, prediction_model_name: ModelName, gridsquare_uuid: UUID
+) -> list[QualityPredictionResponse]:
+    """List the latest that a model predicts for each hole of a square."""
+    return await services.database.read(
+        prediction_reads.predicted_on_square, prediction_model_name, gridsquare_uuid
+    )
+
+
+@router.get("/gridsquare/{gridsquare_uuid}/overall_prediction", responses=_ONE)
+async def get_overall_prediction_for_gridsquare(
+    services: Serving, gridsquare_uuid: UUID
+) -> list[OverallQualityPrediction]:
+    """List the overall scores of the holes of a square, and their places in the order."""
+    return await services.database.read(prediction_reads.overall, gridsquare_uuid)

@@ -1,0 +1,35 @@
+"""What a path names, or that there is no such thing."""
+
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import Session, SQLModel, col
+
+from core.errors import NotFound
+from models.cryoem.tables import Grid, Hole, Micrograph, Square
+
+T = TypeVar("T", bound=SQLModel)
+
+#: What people call the kinds.
+_WORDS: Final[dict[type[SQLModel], str]] = {
+    Grid: "grid",
+    Square: "grid square",
+    Hole: "foil hole",
+    Micrograph: "micrograph",
+}
+
+
+def known(session: Session, kind: type[T], uuid: UUID) -> T:
+    """Return a grid, square, hole or micrograph that there is.
+
+    Raises:
+        NotFound: There is none, or it was deleted.
+    """
+    table: Any = kind
+    found = session.scalar(
+        select(kind).where(col(table.uuid) == uuid, col(table.deleted_at).is_(None))
+    )
+    if found is None:
+        raise NotFound(f"There is no {_WORDS[kind]} {uuid}.")
+    return found

@@ -1,0 +1,78 @@
+"""Models that predict: made known, described, and kept where anything rests on them."""
+
+from typing import Any
+
+import httpx
+
+from models.database import Database
+from tests.integration.models.factories import plant
+from tests.integration.models.measured import predict
+
+SAID = {
+    "name": "hole-ranker",
+    "description": "ranks holes",
+    "can_train": False,
+    "can_infer": True,
+    "can_update": True,
+    "level": "foilhole",
+}
+
+
+async def test_a_model_lives_from_post_to_delete(client: httpx.AsyncClient):
+    made = await client.post("/prediction_models", json=SAID)
+    assert (made.status_code, made.json()) == (201, SAID)
+    assert (await client.get("/prediction_models/hole-ranker")).json() == SAID
+    again = await client.post("/prediction_models", json=SAID)
+    assert again.status_code == 409
+    changed = await client.put(
+        "/prediction_models/hole-ranker", json={"description": "", "level": None}
+    )
+    assert changed.json() == {**SAID, "description": ""}
+    assert (await client.get("/prediction_models")).json() == [{**SAID, "description": ""}]
+    assert (await client.delete("/prediction_models/hole-ranker")).status_code == 204
+    for request in ("GET", "DELETE", "PUT"):
+        gone = await client.request(request, "/prediction_models/hole-ranker", json={})
+        assert gone.status_code == 404, request
+
+
+async def test_a_model_that_old_clients_describe_can_infer(client: httpx.AsyncClient):
+    made = await client.post("/prediction_models", json={"name": "old"})
+    assert made.json() == {
+        "name": "old",
+        "description": "",
+        "can_train": False,
+        "can_infer": True,
+        "can_update": False,
+        "level": None,
+    }
+
+
+async def test_a_model_known_by_its_predictions_stays(
+    client: httpx.AsyncClient, database: Database
+):
+    site = plant(database)
+    predict(database, {site.holes[0]: 0.5}, "busy")
+    shown = (await client.get("/prediction_models/busy")).json()
+    assert (shown["level"], shown["can_infer"], shown["description"]) == ("foilhole", True, "")
+    refused = await client.delete("/prediction_models/busy")
+    assert refused.status_code == 409
+    assert "has predictions in force" in refused.json()["detail"]
+    assert (await client.get("/prediction_models/busy")).status_code == 200
+
+
+SENSELESS: dict[str, Any] = {
+    "no name": {},
+    "empty name": {"name": ""},
+    "NUL": {"name": "a\x00b"},
+    "long name": {"name": "x" * 201},
+    "unknown level": {"name": "a", "level": "grid"},
+    "no truth value": {"name": "a", "can_train": "perhaps"},
+}
+
+
+async def test_a_model_that_makes_no_sense_is_refused(client: httpx.AsyncClient):
+    for why, body in SENSELESS.items():
+        assert (await client.post("/prediction_models", json=body)).status_code == 422, why
+    assert (await client.get("/prediction_models")).json() == []
+    # A name that no database takes.
+    assert (await client.get("/prediction_models/a%00b")).status_code == 422
