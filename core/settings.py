@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.instruction_settings import InstructionSettings, StreamSettings
+from core.retention_settings import RetentionSettings
 
 
 class _Section(BaseModel):
@@ -318,6 +319,7 @@ class Settings(BaseSettings):
     rabbitmq: RabbitMqSettings = RabbitMqSettings()
     notify: NotifySettings = NotifySettings()
     prefect: PrefectSettings = PrefectSettings()
+    retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
 
     @property

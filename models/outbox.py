@@ -25,6 +25,7 @@ class OutboxMessage(LeasedRow, table=True):
     __table_args__ = (
         Index("ix_outbox_message_work", "flow", "key", "state", "seq"),
         Index("ix_outbox_message_subject", "subject", "state"),
+        Index("ix_outbox_message_key", "key", "seq"),
         Index(
             "ix_outbox_message_open",
             "state",

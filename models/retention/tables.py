@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 from models import base  # noqa: F401 (names constraints, so it goes before any table)
@@ -39,3 +40,24 @@ class SessionRemoval(SQLModel, table=True):
     began_at: datetime
     #: NULL while rows are left.
     ended_at: datetime | None = Field(default=None, index=True)
+
+
+class SessionRestore(SQLModel, table=True):
+    """That a session was brought back from an archive, or how far that is.
+
+    Restored rows are as old as ever: from here it is counted how long they are kept again.
+    """
+
+    __tablename__ = "session_restore"  # pyright: ignore[reportAssignmentType]
+
+    grid_uuid: UUID = Field(primary_key=True)
+    #: Of the archive's content, whatever its file is called.
+    digest: str
+    #: What is added to the archive's numbers of messages, so that they are nobody else's.
+    first_seq: int = Field(sa_type=BigInteger)
+    #: The member of the archive that is next, and how many of its rows are there.
+    member: int = 0
+    rows: int = Field(default=0, sa_type=BigInteger)
+    began_at: datetime
+    #: NULL while rows are missing.
+    ended_at: datetime | None = None

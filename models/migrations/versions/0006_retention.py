@@ -36,9 +36,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("grid_uuid", name=op.f("pk_session_removal")),
     )
     op.create_index(op.f("ix_session_removal_ended_at"), "session_removal", ["ended_at"])
+    op.create_table(
+        "session_restore",
+        sa.Column("grid_uuid", sa.Uuid(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("first_seq", sa.BigInteger(), nullable=False),
+        sa.Column("member", sa.Integer(), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("grid_uuid", name=op.f("pk_session_restore")),
+    )
+    op.create_index("ix_outbox_message_key", "outbox_message", ["key", "seq"])
 
 
 def downgrade() -> None:
     """Undo."""
+    op.drop_index("ix_outbox_message_key", "outbox_message")
+    op.drop_table("session_restore")
     op.drop_table("session_removal")
     op.drop_table("session_hold")
