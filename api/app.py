@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from prometheus_client.registry import Collector
 
 from api import decisions, errors, health, messages, metrics, openapi, sessions
+from api.access import keys as access_keys
+from api.access import routes as access_routes
+from api.access.bearers import Access
+from api.access.guard import Guard, require_guarded
 from api.state import Services
 from core.exposition import gathered
 from core.settings import Settings
@@ -48,6 +52,7 @@ def create_app(
         generate_unique_id_function=_operation_id,
         # An answer is under the path asked for or nowhere.
         redirect_slashes=False,
+        dependencies=[Depends(require_guarded)],
     )
     app.state.services = Services(settings, database, doorbell, launcher)
     app.state.prefect_ui = prefect_ui or f"http://{settings.prefect.host}:{settings.prefect.port}"
@@ -55,6 +60,10 @@ def create_app(
     app.state.metrics = gathered(depths, *collectors)
     app.openapi = partial(openapi.describe, app)
     errors.install(app)
+    app.state.access = Access(settings, database)
+    app.add_middleware(Guard, access=app.state.access)
+    for router in (access_routes.router, access_keys.router):
+        app.include_router(router)
     for room in (messages, sessions, decisions, health, metrics):
         app.include_router(room.router)
     return app

@@ -1,6 +1,7 @@
 """Which error becomes which status, told as a problem document (RFC 9457)."""
 
 import logging
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -16,10 +17,14 @@ from core.errors import (
     BadInput,
     Conflict,
     CursorRejected,
+    IssuerUnavailable,
+    NotAuthenticated,
     NotFound,
+    NotPermitted,
     SessionHeld,
     SessionLeaving,
     StorageUnavailable,
+    TooManyAttempts,
 )
 from tasks.intake import MessagesRejected
 
@@ -52,6 +57,10 @@ _STATUSES: Sequence[tuple[type[AthanorError], HTTPStatus]] = (
     (SessionHeld, HTTPStatus.CONFLICT),
     (SessionLeaving, HTTPStatus.CONFLICT),
     (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
+    (NotPermitted, HTTPStatus.FORBIDDEN),
+    (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),
+    (IssuerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (AthanorError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 
@@ -88,18 +97,36 @@ def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 
 def install(app: FastAPI) -> None:
     """Have all errors of the application answered by problem documents."""
-    app.add_exception_handler(AthanorError, _ours)
+    app.add_exception_handler(AthanorError, answer_to)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _ours(request: Request, error: Exception) -> JSONResponse:
+def answer_to(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to a request that ended in an error of ours."""
     if isinstance(error, RequestRefused):
         return _problem(request, error.status, str(error))
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
-    headers = {"Retry-After": _RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return _problem(request, status, str(error), errors=_fields(error), headers=headers)
+    return _problem(
+        request, status, str(error), errors=_fields(error), headers=_headers(status, error)
+    )
+
+
+def _headers(status: HTTPStatus, error: Exception) -> dict[str, str] | None:
+    match status, error:
+        case HTTPStatus.SERVICE_UNAVAILABLE, _:
+            return {"Retry-After": _RETRY_AFTER}
+        case _, TooManyAttempts(seconds=seconds):
+            return {"Retry-After": str(math.ceil(seconds))}
+        case _, NotAuthenticated():
+            # What is wrong with a token is in the document; a header takes no such text.
+            return {"WWW-Authenticate": 'Bearer realm="athanor"'}
+        case _, NotPermitted(permission=str(lacking)):
+            challenge = f'Bearer realm="athanor", error="insufficient_scope", scope="{lacking}"'
+            return {"WWW-Authenticate": challenge}
+        case _:
+            return None
 
 
 def _fields(error: Exception) -> list[FieldProblem] | None:

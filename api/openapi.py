@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from api.access.documented import describe_access
 from api.errors import Problem
 from models.cryoem.messages import AnyMessage
 
@@ -26,6 +27,7 @@ TAGS = [
     {"name": "messages", "description": "What comes in."},
     {"name": "sessions", "description": "What is known."},
     {"name": "decisions", "description": "What was decided, and why."},
+    {"name": "access", "description": "Who is asking, and what they may do."},
     {"name": "health", "description": "How the service does."},
 ]
 
@@ -48,5 +50,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for schema in (message, problem):
             schemas.update(schema.pop("$defs"))
         schemas.update(Message=message, Problem=problem)
+        describe_access(document)
         app.openapi_schema = document
     return app.openapi_schema

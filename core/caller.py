@@ -40,6 +40,8 @@ class Caller:
 SYSTEM: Final = Caller("athanor", "system", Role.ADMIN, frozenset(Permission), None)
 #: Whoever asks an API that asks nobody who they are (`access.mode`).
 ANYONE: Final = Caller("anyone", "anyone", Role.ADMIN, frozenset(Permission), None)
+#: Whoever asks for what everybody may see, where nobody looked who they are.
+NOBODY: Final = Caller("nobody", "anyone", Role.VIEWER, frozenset())
 
 _current: ContextVar[Caller] = ContextVar("athanor_caller", default=SYSTEM)
 

@@ -11,6 +11,7 @@ class Permission(StrEnum):
 
     SESSIONS_READ = "sessions.read"
     ENTITIES_WRITE = "entities.write"
+    ENTITIES_DELETE = "entities.delete"
     MESSAGES_READ = "messages.read"
     MESSAGES_WRITE = "messages.write"
     MESSAGES_RETRY = "messages.retry"
@@ -51,6 +52,7 @@ _OPERATOR = _VIEWER | {
 }
 #: Changes how it decides, and mends what went wrong.
 _ENGINEER = _OPERATOR | {
+    Permission.ENTITIES_DELETE,
     Permission.MESSAGES_RETRY,
     Permission.MODELS_MANAGE,
     Permission.WEIGHTS_MANAGE,

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.access_settings import AccessSettings
 from core.instruction_settings import InstructionSettings, StreamSettings
-from core.retention_settings import RetentionSettings
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from core.section import Section as _Section
 
 
 class ApiSettings(_Section):
@@ -152,6 +149,10 @@ class AgentSettings(_Section):
 
     api_url: str = Field(
         default="http://127.0.0.1:8377", description="Athanor API that it reports to."
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="Key or token for that API, when it asks for one (`athanor keys add`).",
     )
     settle_seconds: float = Field(
         default=0.5, ge=0, description="A file unchanged for so long is taken as complete."
@@ -309,6 +310,7 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(default=False, description="Log JSON lines instead of text.")
     api: ApiSettings = ApiSettings()
+    access: AccessSettings = AccessSettings()
     athena: AthenaSettings = AthenaSettings()
     decisions: DecisionSettings = DecisionSettings()
     models: ModelSettings = ModelSettings()
@@ -319,7 +321,6 @@ class Settings(BaseSettings):
     rabbitmq: RabbitMqSettings = RabbitMqSettings()
     notify: NotifySettings = NotifySettings()
     prefect: PrefectSettings = PrefectSettings()
-    retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
 
     @property
