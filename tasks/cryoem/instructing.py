@@ -16,13 +16,12 @@ from core.clock import utcnow
 from core.errors import Conflict
 from core.instruction_settings import InstructionSettings
 from core.settings import Settings
-from domains.cryoem.instructions import Mode, Thresholds
+from domains.cryoem.instructions import Mode, Status, Thresholds
 from messaging.launcher import Launcher
 from models.cryoem.emitted import Emitted, emit_all
 from models.cryoem.instructions import acking, making, sending, sessions
 from models.cryoem.instructions.acking import Acknowledged, Line, Said
 from models.cryoem.instructions.making import NewInstruction
-from models.cryoem.instructions.sending import Claimed, Patience
 from models.cryoem.instructions.sessions import NewSession
 from models.cryoem.instructions.tables import AgentConnection, AgentSession, Instruction
 from tasks.ringing import Bell, Ringable, ring
@@ -30,8 +29,8 @@ from tasks.ringing import Bell, Ringable, ring
 #: The event for Prefect's automations of an agent that went offline.
 OFFLINE: Final = "athanor.cryoem.agent.offline"
 
-_CREATED: Final = "agent.instruction.created"
-_UPDATED: Final = "agent.instruction.updated"
+CREATED: Final = "agent.instruction.created"
+UPDATED: Final = "agent.instruction.updated"
 _EXPIRED: Final = "agent.instruction.expired"
 
 
@@ -52,11 +51,6 @@ class Instructing(Ringable, Protocol):
 def default_thresholds(settings: InstructionSettings) -> Thresholds:
     """Return from which predictions on a new session acts."""
     return Thresholds(settings.square_forward, settings.square_skip, settings.hole_forward)
-
-
-def patience(settings: InstructionSettings) -> Patience:
-    """Return how long acknowledgements may take."""
-    return Patience(settings.ack_seconds, settings.resends)
 
 
 async def open_session(where: Instructing, new: NewSession) -> AgentSession:
@@ -95,10 +89,10 @@ async def make(
 
     def work(session: Session) -> tuple[list[Instruction], list[Bell]]:
         made = making.make(session, session_id, new, now=utcnow())
-        return made, _tell(session, _CREATED, made, where.settings)
+        return made, tell(session, CREATED, made, where.settings)
 
     made, bells = await where.database.write(work)
-    _count(made)
+    count(made)
     await ring(where, bells)
     return made
 
@@ -108,7 +102,7 @@ async def approve(where: Instructing, ident: UUID, *, by: str) -> Instruction:
 
     def work(session: Session) -> tuple[Instruction, list[Bell]]:
         found = making.approve(session, ident, by=by, now=utcnow())
-        return found, _tell(session, _UPDATED, [found], where.settings, "approved")
+        return found, tell(session, UPDATED, [found], where.settings, "approved")
 
     return await _changed(where, work)
 
@@ -120,7 +114,7 @@ async def reject(
 
     def work(session: Session) -> tuple[Instruction, list[Bell]]:
         found = making.reject(session, ident, by=by, reason=reason, now=utcnow())
-        return found, _tell(session, _UPDATED, [found], where.settings)
+        return found, tell(session, UPDATED, [found], where.settings)
 
     return await _changed(where, work)
 
@@ -132,7 +126,7 @@ async def cancel(
 
     def work(session: Session) -> tuple[Instruction, list[Bell]]:
         found = making.cancel(session, ident, by=by, reason=reason, now=utcnow())
-        return found, _tell(session, _UPDATED, [found], where.settings)
+        return found, tell(session, UPDATED, [found], where.settings)
 
     return await _changed(where, work)
 
@@ -157,7 +151,7 @@ async def acknowledge(
             now=utcnow(),
         )
         told = [] if done.repeated or not done.ack.accepted else [done.instruction]
-        return done, _tell(session, _UPDATED, told, where.settings)
+        return done, tell(session, UPDATED, told, where.settings)
 
     done, bells = await where.database.write(work)
     if not done.ack.accepted:
@@ -166,7 +160,7 @@ async def acknowledge(
             f"{said.status} contradicts this. It is kept in its trail."
         )
     if not done.repeated:
-        _count([done.instruction])
+        count([done.instruction])
     await ring(where, bells)
     return done
 
@@ -187,91 +181,16 @@ async def keep_log(
     )
 
 
-async def open_stream(
-    where: Instructing,
-    *,
-    agent_id: str,
-    session_id: str,
-    connection_id: str,
-    client_info: dict[str, Any],
-) -> AgentSession:
-    """Make a stream the one that sends a session's instructions."""
-    return await where.database.write(
-        sending.open_stream,
-        agent_id=agent_id,
-        session_id=session_id,
-        connection_id=connection_id,
-        client_info=client_info,
-        now=utcnow(),
-    )
-
-
-async def claim(
-    where: Instructing, *, session_id: str, connection_id: str, again: bool = False
-) -> Claimed:
-    """Claim what a stream is to send now; `again`: all that is not acknowledged.
-
-    Raises:
-        Conflict: A newer stream has taken its place, or the session has ended.
-    """
-    return await where.database.write(
-        sending.claim,
-        session_id=session_id,
-        connection_id=connection_id,
-        now=utcnow(),
-        again=again,
-    )
-
-
-async def mark_sent(where: Instructing, sent: Sequence[Instruction]) -> None:
-    """Note that the bytes of claimed instructions have left."""
-    now = utcnow()
-    repeats = await where.database.write(
-        sending.mark_sent, sent, now=now, patience=patience(where.settings.instructions)
-    )
-    metrics.INSTRUCTION_RESENDS.inc(repeats)
-    metrics.INSTRUCTIONS.labels("sent").inc(len(sent) - repeats)
-    for one in sent:
-        if one.sent_at is None:
-            since = (now - (one.judged_at or one.created_at)).total_seconds()
-            metrics.INSTRUCTION_SECONDS.observe_many([since], one.priority)
-
-
-async def alive(where: Instructing, *, session_id: str, connection_id: str) -> None:
-    """Note that a stream's bytes are taken.
-
-    Raises:
-        Conflict: A newer stream has taken its place, or the session has ended.
-    """
-    await where.database.write(
-        sending.alive, session_id=session_id, connection_id=connection_id, now=utcnow()
-    )
-
-
-async def close_stream(
-    where: Instructing, *, connection_id: str, reason: str = sending.GONE
-) -> None:
-    """Note that a stream has ended, and report its agent unless a newer stream serves it."""
-    gone = await where.database.write(
-        sending.close_stream,
-        connection_id=connection_id,
-        reason=reason,
-        now=utcnow(),
-    )
-    if gone is not None:
-        _report(where, [gone])
-
-
 async def expire(where: Instructing) -> list[Instruction]:
     """Expire what is out of time; to be called every half minute or so."""
     outcome = where.settings.instructions.outcome_seconds
 
     def work(session: Session) -> tuple[list[Instruction], list[Bell]]:
         found = making.expire(session, now=utcnow(), outcome_seconds=outcome)
-        return found, _tell(session, _EXPIRED, found, where.settings)
+        return found, tell(session, _EXPIRED, found, where.settings)
 
     found, bells = await where.database.write(work)
-    _count(found)
+    count(found)
     await ring(where, bells)
     return found
 
@@ -283,11 +202,12 @@ async def report_offline(where: Instructing, *, now: datetime | None = None) -> 
         now=now or utcnow(),
         stale_seconds=where.settings.instructions.offline_seconds,
     )
-    _report(where, gone)
+    report(where, gone)
     return gone
 
 
-def _report(where: Instructing, gone: Sequence[AgentSession]) -> None:
+def report(where: Instructing, gone: Sequence[AgentSession]) -> None:
+    """Count agents that went offline, and tell Prefect's automations."""
     for of in gone:
         metrics.AGENTS_OFFLINE.inc()
         if where.launcher is not None:
@@ -301,17 +221,20 @@ def _report(where: Instructing, gone: Sequence[AgentSession]) -> None:
 
 async def _changed(where: Instructing, work: Any) -> Instruction:
     found, bells = await where.database.write(work)
-    _count([found])
+    count([found])
     await ring(where, bells)
     return found
 
 
-def _count(instructions: Sequence[Instruction]) -> None:
+def count(instructions: Sequence[Instruction]) -> None:
+    """Count instructions by the state that they have got into."""
     for one in instructions:
-        metrics.INSTRUCTIONS.labels("held" if one.held else one.status).inc()
+        metrics.INSTRUCTIONS.labels(
+            "held" if one.held and one.status == Status.PENDING else one.status
+        ).inc()
 
 
-def _tell(
+def tell(
     session: Session,
     event_type: str,
     instructions: Sequence[Instruction],

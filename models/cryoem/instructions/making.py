@@ -108,6 +108,7 @@ def as_json(one: Evidence) -> dict[str, Any]:
         "model_name": one.model,
         "model_version": one.model_version,
         "message_uuid": None if one.message is None else str(one.message),
+        "decision_id": None if one.decision is None else str(one.decision),
     }
 
 

@@ -15,7 +15,7 @@ from models.cryoem.instructions.making import NewInstruction
 from models.cryoem.instructions.sessions import NewSession
 from models.cryoem.instructions.tables import AgentSession, Instruction
 from models.database import Database
-from tasks.cryoem import instructing
+from tasks.cryoem import agent_streams, instructing
 from tests.session_fixtures import RecordingLauncher
 from tests.session_fixtures import test_settings as short_settings
 
@@ -51,7 +51,7 @@ class Channel:
         return await instructing.make(self.services, of.session_id, new(count, **values))
 
     async def connect(self, of: AgentSession, name: str) -> None:
-        await instructing.open_stream(
+        await agent_streams.open_stream(
             self.services,
             agent_id=of.agent_id,
             session_id=of.session_id,
@@ -61,15 +61,17 @@ class Channel:
 
     async def claim(self, of: AgentSession, name: str, *, again: bool = False) -> list[int]:
         """Claim, and return the numbers of what a stream would send."""
-        found = await instructing.claim(
+        found = await agent_streams.claim(
             self.services, session_id=of.session_id, connection_id=name, again=again
         )
         return [one.sequence_number for one in found.instructions]
 
     async def deliver(self, of: AgentSession, name: str) -> list[Instruction]:
         """Claim, and note as sent."""
-        found = await instructing.claim(self.services, session_id=of.session_id, connection_id=name)
-        await instructing.mark_sent(self.services, found.instructions)
+        found = await agent_streams.claim(
+            self.services, session_id=of.session_id, connection_id=name
+        )
+        await agent_streams.mark_sent(self.services, found.instructions)
         return list(found.instructions)
 
     async def rows(self, table: type[SQLModel]) -> list[Any]:

@@ -19,7 +19,7 @@ from models.cryoem.instructions.tables import (
     InstructionAck,
     LiveEvent,
 )
-from tasks.cryoem import instructing
+from tasks.cryoem import agent_streams, instructing
 from tests.integration.api.agent_channel.conftest import AGENT, Channel, new
 
 
@@ -227,9 +227,9 @@ async def test_an_agent_that_goes_is_reported_once_and_not_when_it_comes_back(
     of = await channel.session()
     await channel.connect(of, "s1")
     await channel.connect(of, "s2")
-    await instructing.close_stream(channel.services, connection_id="s1")
+    await agent_streams.close_stream(channel.services, connection_id="s1")
     assert channel.launcher.emitted == []
-    await instructing.close_stream(channel.services, connection_id="s2")
+    await agent_streams.close_stream(channel.services, connection_id="s2")
     await channel.connect(of, "s3")
     late = utcnow() + timedelta(seconds=91)
     assert len(await instructing.report_offline(channel.services, now=late)) == 1
