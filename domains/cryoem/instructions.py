@@ -149,6 +149,8 @@ class Evidence:
     model_version: str | None = None
     #: The inbox message that brought it.
     message: UUID | None = None
+    #: What was decided on it.
+    decision: UUID | None = None
 
 
 @dataclass(frozen=True)

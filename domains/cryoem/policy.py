@@ -55,6 +55,8 @@ class Selection:
     #: Area → the message whose prediction of it the decision rests on.
     basis: dict[UUID, UUID]
     details: str
+    #: The predictions in force that it rests on.
+    predicted: tuple[Predicted, ...] = ()
 
 
 def select_square(grid: UUID, square: Predicted, policy: Policy) -> Selection:
@@ -67,6 +69,7 @@ def select_square(grid: UUID, square: Predicted, policy: Policy) -> Selection:
         selected={square.area: square.value > policy.threshold},
         basis={square.area: square.message},
         details=f"{square.model}: {square.value:.6g} (threshold {policy.threshold:g})",
+        predicted=(square,),
     )
 
 
@@ -109,6 +112,7 @@ def select_holes(
                 else ""
             )
         ),
+        predicted=tuple(sorted(predicted.values(), key=lambda one: one.area)),
     )
 
 

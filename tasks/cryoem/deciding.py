@@ -17,6 +17,7 @@ class Decided:
 
     made: int = 0
     bells: tuple[Bell, ...] = ()
+    selections: tuple[Selection, ...] = ()
 
 
 def decided(session: Session, made: Collection[Selection]) -> Decided:
@@ -25,4 +26,4 @@ def decided(session: Session, made: Collection[Selection]) -> Decided:
     Whoever makes a grid or its areas known rings for what waits.
     """
     grids = athena.registered_among(session, {one.grid for one in made})
-    return Decided(len(made), tuple((SUBMIT, str(grid)) for grid in sorted(grids)))
+    return Decided(len(made), tuple((SUBMIT, str(grid)) for grid in sorted(grids)), tuple(made))

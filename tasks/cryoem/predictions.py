@@ -18,6 +18,7 @@ from models.cryoem.predictions import Owners, Recorded
 from models.drain import DrainLease
 from models.inbox import Received
 from tasks.cryoem.deciding import Decided, decided
+from tasks.cryoem.instruct_from_decisions import Instructed, instruct
 from tasks.draining import Drained
 from tasks.inbox import Outcome, drain_inbox
 from tasks.retrying import RETRIES
@@ -48,8 +49,9 @@ class PredictionHandler:
         told = absorb(session, items, self._grid, now=utcnow())
         recorded = predictions.record(session, told.predictions, owners=self._owners)
         made = self._decide_in_turn(session, recorded, full=self._is_full(batch))
-        # Last, so that a refresh waits for this row no longer than it must.
+        # Late, so that a refresh waits for this row no longer than it must.
         wanting.want(session, recorded.grids, now=utcnow())
+        instructed = self._instruct(session, made)
         return Outcome(
             done=told.done + recorded.done,
             waiting=told.waiting + recorded.waiting,
@@ -57,8 +59,15 @@ class PredictionHandler:
                 *((flow, str(self._grid)) for flow in told.woken),
                 *made.bells,
                 *((SCORES, str(grid)) for grid in sorted(recorded.grids)),
+                *instructed.bells,
             ],
-            notes={**told.notes, "predictions": recorded.values, "decisions": made.made},
+            notes={
+                **told.notes,
+                "predictions": recorded.values,
+                "decisions": made.made,
+                **({"instructions": instructed.made} if instructed.made else {}),
+            },
+            events=list(instructed.events),
         )
 
     def _is_full(self, batch: Sequence[Received]) -> bool:
@@ -99,13 +108,25 @@ class PredictionHandler:
         )
         return decided(session, made)
 
+    def _instruct(self, session: Session, made: Decided) -> Instructed:
+        return instruct(
+            session, self._here.settings, made.selections, flow_run_id=self._flow_run_id
+        )
+
+    def _decide_overdue(self, session: Session) -> tuple[Decided, Instructed]:
+        made = self.decide(session, set(), set())
+        return made, self._instruct(session, made)
+
     async def decide_overdue(self, _lease: DrainLease, drained: Drained) -> float | None:
         """Decide squares whose predictions have fallen silent; say when to look again."""
         if not await self._here.database.read(decisions.has_undecided, self._grid):
             return None
-        made = await self._here.database.write(self.decide, set(), set())
+        made, instructed = await self._here.database.write(self._decide_overdue)
         drained.count("decisions", made.made)
-        await ring(self._here, made.bells)
+        drained.count("instructions", instructed.made)
+        await ring(self._here, [*made.bells, *instructed.bells])
+        for event in instructed.events:
+            self._here.emit(*event)
         if await self._here.database.read(decisions.has_undecided, self._grid):
             return max(self._here.settings.decisions.settle_seconds / 2, 0.05)
         return None

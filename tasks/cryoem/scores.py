@@ -22,6 +22,7 @@ from models.cryoem.messages import Entity, RefreshPredictions
 from models.cryoem.refreshing import Prepared, Refreshed, Ways
 from models.drain import DrainLease
 from models.inbox import Missing, Received
+from tasks.cryoem.instruct_from_decisions import Instructed, instruct
 from tasks.draining import Drained, drain_key
 from tasks.inbox import InboxStep, Outcome
 from tasks.retrying import RETRIES
@@ -89,18 +90,21 @@ class RefreshHandler:
         here, began = self._here, monotonic()
         ways = _ways(here)
         prepared = await here.database.read(refreshing.prepare, self._grid, ways)
-        done, bells = await here.database.write(self._carry_out, lease, prepared, ways)
+        done, bells, instructed = await here.database.write(self._carry_out, lease, prepared, ways)
         self._rests_until = monotonic() + _PAUSE * (monotonic() - began)
         drained.batches += 1
         drained.count("refreshes", 1)
         drained.count("scores", done.scores)
         drained.count("orders", done.orders)
         drained.count("decisions", done.orders + len(done.selections))
-        await ring(here, bells)
+        drained.count("instructions", instructed.made)
+        await ring(here, [*bells, *instructed.bells])
+        for event in instructed.events:
+            here.emit(*event)
 
     def _carry_out(
         self, session: Session, lease: DrainLease, prepared: Prepared, ways: Ways
-    ) -> tuple[Refreshed, list[Bell]]:
+    ) -> tuple[Refreshed, list[Bell], Instructed]:
         done = refreshing.carry_out(
             session, self._grid, prepared, ways, now=utcnow(), flow_run_id=self._flow_run_id
         )
@@ -112,14 +116,17 @@ class RefreshHandler:
                 bells.append((SUBMIT, str(self._grid)))
             if new:
                 bells.append((AREAS, str(self._grid)))
-        # Last: whoever rings waits for this row.
+        # Late: whoever rings waits for this row.
         drain.hold(
             session,
             lease,
             now=utcnow(),
             lease_seconds=self._here.settings.worker.lease_seconds,
         )
-        return done, bells
+        instructed = instruct(
+            session, self._here.settings, done.selections, flow_run_id=self._flow_run_id
+        )
+        return done, bells, instructed
 
 
 def _ways(here: Resources) -> Ways:
