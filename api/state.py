@@ -1,6 +1,7 @@
 """What routes need, handed to `create_app` and from there to each request."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -9,6 +10,7 @@ from core.settings import Settings
 from messaging.doorbell import Doorbell
 from messaging.launcher import Launcher
 from models.database import Database
+from tasks.cryoem.entity_writes import EntityWriter
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,11 @@ class Services:
     database: Database
     doorbell: Doorbell
     launcher: Launcher | None
+
+    @cached_property
+    def writer(self) -> EntityWriter:
+        """Takes what requests write, those of one moment together."""
+        return EntityWriter(self, publish=self.settings.rabbitmq.publishes)
 
 
 def _services(request: Request) -> Services:

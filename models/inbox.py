@@ -31,7 +31,7 @@ from core.errors import LeaseLost
 from core.ids import ATHANOR, derived
 from models import work
 from models.base import DeliveryState, LeasedRow, sequence_field
-from models.json_text import JsonText
+from models.json_text import JsonText, dumps
 from models.sql import chunks, insert_new, lock_until_commit, one_of, update_each
 
 #: Lock between those who let messages wait for something and those who make it known.
@@ -89,6 +89,8 @@ class InboxMessage(LeasedRow, table=True):
     #: Uuid or name of what must be known first.
     waiting_for: str | None = None
     done_at: datetime | None = None
+    #: Whose its sender is; NULL for one who sees the sessions of all.
+    organisation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class NewMessage:
     state: DeliveryState = DeliveryState.PENDING
     waiting_for: str | None = None
     error: str | None = None
+    organisation: str | None = None
 
 
 class Received(NamedTuple):
@@ -176,6 +179,35 @@ def store(session: Session, messages: Sequence[NewMessage], *, now: datetime) ->
         stored.append(Stored(ident, ident not in new))
         new.discard(ident)
     return stored
+
+
+def record(session: Session, messages: Sequence[NewMessage], *, now: datetime) -> list[Received]:
+    """Store messages that this very transaction works on, as done; return them in order."""
+    ids = [uuid4() for _ in messages]
+    rows = [
+        {
+            **vars(message),
+            "id": ident,
+            "state": DeliveryState.DONE,
+            "received_at": now,
+            "available_at": now,
+            "done_at": now,
+            "attempts": 0,
+            "fence": 0,
+        }
+        for ident, message in zip(ids, messages, strict=True)
+    ]
+    seqs: dict[UUID, int] = {}
+    for part in chunks(rows):
+        insert_new(session, InboxMessage, part, unique="id")
+        statement = select(col(InboxMessage.id), col(InboxMessage.seq)).where(
+            one_of(session, col(InboxMessage.id), [row["id"] for row in part])
+        )
+        seqs |= {ident: seq for ident, seq in session.execute(statement) if seq is not None}
+    return [
+        Received(seqs[ident], ident, one.domain, one.kind, now, 0, dumps(one.payload))
+        for ident, one in zip(ids, messages, strict=True)
+    ]
 
 
 def take(

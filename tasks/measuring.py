@@ -127,3 +127,32 @@ def buried(number: int) -> None:
     """Count what the sweep found to have been tried too often."""
     if number:
         metrics.DEAD_LETTERS.labels(metrics.OTHER, "exhausted").inc(number)
+
+
+def written(messages: Sequence[Received], *, refused: Sequence[str], seconds: float) -> None:
+    """Count and say what clients wrote in one transaction, which stored and handled it.
+
+    Args:
+        messages: What was written.
+        refused: Kinds of what was not.
+        seconds: How long it took.
+    """
+    for outcome, kinds in (("stored", [one.kind for one in messages]), ("refused", refused)):
+        for kind, number in Counter(kinds).items():
+            metrics.MESSAGES_RECEIVED.labels(kind, outcome).inc(number)
+    if not messages:
+        return
+    metrics.STORE_BATCH.observe(len(messages))
+    metrics.STORE_SECONDS.observe(seconds)
+    logger.info(
+        "Wrote what %d requests asked for",
+        len(messages),
+        extra={
+            "action": "entities_written",
+            "domain": messages[0].domain,
+            "messages": len(messages),
+            "refused": len(refused),
+            "received_at": as_text(messages[0].received_at),
+            "event_ids": [str(message.id) for message in messages[:LISTED]],
+        },
+    )

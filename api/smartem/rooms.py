@@ -2,8 +2,26 @@
 
 from fastapi import APIRouter
 
-from api.smartem import feedback, lists, models, predictions, weights
+from api.smartem import (
+    acquisitions,
+    atlases,
+    feedback,
+    grids,
+    holes,
+    latent,
+    lists,
+    micrographs,
+    models,
+    predictions,
+    squares,
+    weights,
+)
 
 ROUTERS: tuple[APIRouter, ...] = tuple(
-    room.router for room in (lists, models, predictions, weights, feedback)
+    room.router
+    for room in (
+        lists,
+        *(acquisitions, grids, atlases, squares, holes, micrographs),
+        *(models, predictions, latent, weights, feedback),
+    )
 )

@@ -111,7 +111,7 @@ def _prepared(
             state=DeliveryState.DEAD,
             error=f"{message.path}: {message.reason}",
         )
-    if isinstance(message, _INFORMATION):
+    if _is_information(message):
         return NewMessage(**common, flow=flow, key=str(grid or ""), state=DeliveryState.DONE)
     if grid is None:
         references = _references(message)
@@ -127,6 +127,10 @@ def _prepared(
                 error=f"waits for {WORDS[first.entity]} {first.uuid}",
             )
     return NewMessage(**common, flow=flow, key=str(grid))
+
+
+def _is_information(message: AnyMessage) -> bool:
+    return isinstance(message, _INFORMATION) or getattr(message, "is_ours", False)
 
 
 def _grid_named_by(message: AnyMessage) -> UUID | None:
@@ -158,7 +162,8 @@ def _find_grids(session: Session, messages: Iterable[AnyMessage]) -> dict[UUID, 
         _references(message)
         for message in messages
         if _grid_named_by(message) is None
-        and not isinstance(message, (*_INFORMATION, EpuFailureMessage))
+        and not _is_information(message)
+        and not isinstance(message, EpuFailureMessage)
     ]
     found = grids_of(session, _by_kind(references[:1] for references in unkeyed))
     unknown = [references for references in unkeyed if references[0].uuid not in found]

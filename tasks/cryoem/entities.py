@@ -74,7 +74,7 @@ class EntityHandler:
             complete = completeness.apply(session, told, now=now)
             outcome.done += complete.done
             outcome.waiting += complete.waiting
-            outcome.events += [_about(REGISTERED, grid) for grid in complete.grids]
+            outcome.events += [about(REGISTERED, grid) for grid in complete.grids]
         outcome.done += [message for message, one in parsed if isinstance(one, SessionEndedMessage)]
         left = len(batch) - len(outcome.done) - len(outcome.waiting)
         if left:
@@ -91,7 +91,7 @@ class EntityHandler:
         outcome.notes = {name: count.new for name, count in applied.counts.items() if count.new}
         new = (*applied.new_grids, *applied.new_areas, *applied.new_others)
         outcome.bells = self._wake(session, new, now)
-        outcome.events = [_about(DISCOVERED, grid) for grid in applied.new_grids]
+        outcome.events = [about(DISCOVERED, grid) for grid in applied.new_grids]
         told: list[Emitted] = []
         squares = {
             ids.square_uuid(one.grid_uuid, one.manifest.square_id): len(one.manifest.holes)
@@ -104,7 +104,7 @@ class EntityHandler:
         if not all(isinstance(one, EpuImageMessage) for one in said) and completeness.note_squares(
             session, self._grid, now=now
         ):
-            outcome.events.append(_about(REGISTERED, self._grid))
+            outcome.events.append(about(REGISTERED, self._grid))
             told.append(Emitted("grid.registered", {"grid_uuid": self._grid}, str(self._grid)))
         outcome.bells += emit_all(session, told, publish=self._publish)
         return outcome
@@ -115,7 +115,8 @@ class EntityHandler:
         return [(flow, grid) for flow in inbox.wake(session, known, key=grid, now=now)]
 
 
-def _about(event: str, grid: UUID) -> Event:
+def about(event: str, grid: UUID) -> Event:
+    """Return an event about a grid, for automations."""
     return event, f"athanor.grid.{grid}", {"grid_uuid": str(grid)}
 
 
@@ -130,7 +131,7 @@ def _end_or_reopen(
             newest[one.grid_uuid] = max(one.observed_at, newest.get(one.grid_uuid, one.observed_at))
     for grid, at in newest.items():
         if session_life.reopen(session, grid, newest_file=at):
-            outcome.events.append(_about(DISCOVERED, grid))
+            outcome.events.append(about(DISCOVERED, grid))
     for one in parsed:
         if not isinstance(one, SessionEndedMessage):
             continue
@@ -140,7 +141,7 @@ def _end_or_reopen(
             # It has gone on since that was said.
             continue
         session_life.end(session, grid, at=last or utcnow(), reason=one.reason)
-        outcome.events.append(_about(ENDED, grid))
+        outcome.events.append(about(ENDED, grid))
 
 
 @task(name="store entities and register areas", **RETRIES)

@@ -22,6 +22,7 @@ from models.cryoem.messages.epu import (
 )
 from models.cryoem.messages.instructions import InstructionEvent
 from models.cryoem.messages.lifecycle import (
+    OURS,
     AcquisitionEvent,
     AtlasEvent,
     GridEvent,
@@ -56,6 +57,7 @@ from models.cryoem.messages.predictions import (
 
 __all__ = [
     "EVENT_TYPES",
+    "OURS",
     "AcquisitionEvent",
     "AnyMessage",
     "AtlasEvent",

@@ -6,7 +6,7 @@ contradicts them is refused.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -15,6 +15,9 @@ from domains.cryoem import ids
 from domains.cryoem.manifests import Id, Text
 from models.cryoem.messages.base import Count, Entity, Message, Name, Reference, either
 
+#: Who published a message that Athanor did.
+OURS: Final = "athanor"
+
 
 class _Event(Message, ABC):
     """What the events of all kinds of entities can be asked."""
@@ -22,6 +25,15 @@ class _Event(Message, ABC):
     entity: ClassVar[Entity]
 
     uuid: UUID | None = Field(None, description="The entity, by Athanor's uuid.")
+    publisher: Any = Field(
+        None,
+        description="`athanor` in Athanor's own messages: should one come back, it is no news.",
+    )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether Athanor published it."""
+        return self.publisher == OURS
 
     def grid(self) -> UUID | None:
         """Return the grid, where the message itself tells it."""
@@ -48,7 +60,7 @@ class _Event(Message, ABC):
     def contradiction(self, grid: UUID) -> str | None:
         """Return what is wrong when the uuids do not follow from the natural ids."""
         expected = self.follows(grid)
-        if self.uuid is None or expected is None or self.uuid == expected:
+        if self.uuid is None or expected is None or self.uuid == expected or self.is_ours:
             return None
         return f"uuid: is not the uuid that follows from grid {grid} and the natural id"
 

@@ -62,7 +62,6 @@ class Request(BaseModel):
 
 
 class _Acquisition(Request):
-    uuid: UUID | None = Field(None, description="Its id.")
     name: Text | None = Field(None, description="EPU's name of the session.")
     status: AcquisitionStatus | None = Field(
         None, description="How far it is; `completed` and `abandoned` end the session."
@@ -88,11 +87,10 @@ class AcquisitionCreateRequest(_Acquisition):
 class AcquisitionUpdateRequest(_Acquisition):
     """What is new about an acquisition; what is not given stays."""
 
+    uuid: UUID | None = Field(None, description="Its id.")
+
 
 class _Grid(Request):
-    uuid: UUID | None = Field(None, description="Its id.")
-    name: Text | None = Field(None, description="Its name.")
-    acquisition_uuid: UUID | None = Field(None, description="Its acquisition.")
     status: GridStatus | None = Field(None, description="How far it is.")
     data_dir: Text | None = Field(None, description="Where its images are.")
     atlas_dir: Text | None = Field(None, description="Where its atlas is.")
@@ -111,9 +109,12 @@ class GridCreateRequest(_Grid):
 class GridUpdateRequest(_Grid):
     """What is new about a grid; what is not given stays."""
 
+    uuid: UUID | None = Field(None, description="Its id.")
+    name: Text | None = Field(None, description="Its name.")
+    acquisition_uuid: UUID | None = Field(None, description="Its acquisition.")
+
 
 class _Tile(Request):
-    uuid: UUID | None = Field(None, description="Its id.")
     tile_id: Text | None = Field(None, description="EPU's id.")
     position_x: Pixels | None = Field(None, description="Place on the atlas.")
     position_y: Pixels | None = Field(None, description="Place on the atlas.")
@@ -121,7 +122,6 @@ class _Tile(Request):
     size_y: Pixels | None = Field(None, description="Height.")
     file_format: Text | None = Field(None, description="Format of its file.")
     base_filename: Text | None = Field(None, description="Name of its file.")
-    atlas_uuid: UUID | None = Field(None, description="Its atlas.")
 
 
 class AtlasTileCreateRequest(_Tile):
@@ -134,15 +134,15 @@ class AtlasTileCreateRequest(_Tile):
 class AtlasTileUpdateRequest(_Tile):
     """What is new about a tile; what is not given stays."""
 
+    uuid: UUID | None = Field(None, description="Its id.")
+    atlas_uuid: UUID | None = Field(None, description="Its atlas.")
+
 
 class _Atlas(Request):
-    uuid: UUID | None = Field(None, description="Its id.")
     atlas_id: Text | None = Field(None, description="EPU's id.")
-    grid_uuid: UUID | None = Field(None, description="Its grid.")
     acquisition_date: When | None = Field(None, description="When it was taken.")
     storage_folder: Text | None = Field(None, description="Where its files are.")
     description: Text | None = Field(None, description="Anything about it.")
-    name: Text | None = Field(None, description="Its name.")
 
 
 class AtlasCreateRequest(_Atlas):
@@ -157,6 +157,10 @@ class AtlasCreateRequest(_Atlas):
 class AtlasUpdateRequest(_Atlas):
     """What is new about an atlas; what is not given stays."""
 
+    uuid: UUID | None = Field(None, description="Its id.")
+    grid_uuid: UUID | None = Field(None, description="Its grid.")
+    name: Text | None = Field(None, description="Its name.")
+
 
 class GridSquarePositionRequest(Request):
     """Where a square lies on a tile, in that tile's pixels."""
@@ -169,9 +173,6 @@ class GridSquarePositionRequest(Request):
 
 
 class _Square(Request):
-    uuid: UUID | None = Field(None, description="Its id.")
-    gridsquare_id: NaturalId | None = Field(None, description="EPU's id, unique on its grid.")
-    grid_uuid: UUID | None = Field(None, description="Its grid.")
     data_dir: Text | None = Field(None, description="Where its images are.")
     atlas_node_id: Long | None = Field(None, description="Its node on the atlas.")
     state: Text | None = Field(None, description="EPU's state of it.")
@@ -209,6 +210,10 @@ class GridSquareCreateRequest(_Square):
 class GridSquareUpdateRequest(_Square):
     """What is new about a square; what is not given stays, as does its status for `none`."""
 
+    uuid: UUID | None = Field(None, description="Its id.")
+    gridsquare_id: NaturalId | None = Field(None, description="EPU's id, unique on its grid.")
+    grid_uuid: UUID | None = Field(None, description="Its grid.")
+
 
 class GridSquareBatchCreateRequest(Request):
     """New squares of the grid in the path: all of them, or none."""
@@ -219,10 +224,6 @@ class GridSquareBatchCreateRequest(Request):
 
 
 class _Hole(Request):
-    uuid: UUID | None = Field(None, description="Its id.")
-    foilhole_id: NaturalId | None = Field(None, description="EPU's id, unique on its grid.")
-    gridsquare_id: NaturalId | None = Field(None, description="EPU's id of its square.")
-    gridsquare_uuid: UUID | None = Field(None, description="Its square.")
     center_x: Number | None = Field(None, description="Place on the square's image, pixels.")
     center_y: Number | None = Field(None, description="Place on the square's image, pixels.")
     quality: Number | None = Field(None, description="EPU's own quality of it.")
@@ -250,12 +251,15 @@ class FoilHoleCreateRequest(_Hole):
 class FoilHoleUpdateRequest(_Hole):
     """What is new about a hole; what is not given stays."""
 
+    uuid: UUID | None = Field(None, description="Its id.")
+    foilhole_id: NaturalId | None = Field(None, description="EPU's id, unique on its grid.")
+    gridsquare_id: NaturalId | None = Field(None, description="EPU's id of its square.")
+    gridsquare_uuid: UUID | None = Field(None, description="Its square.")
+
 
 class _Micrograph(Request):
-    uuid: UUID | None = Field(None, description="Its id.")
     micrograph_id: Text | None = Field(None, description="What you call it.")
     foilhole_uuid: UUID | None = Field(None, description="Its hole.")
-    foilhole_id: NaturalId | None = Field(None, description="EPU's id of its hole.")
     location_id: Text | None = Field(None, description="Where in the hole.")
     high_res_path: Text | None = Field(None, description="Its movie or image.")
     manifest_file: Text | None = Field(None, description="Its XML file.")
@@ -288,3 +292,6 @@ class MicrographCreateRequest(_Micrograph):
 
 class MicrographUpdateRequest(_Micrograph):
     """What is new about a micrograph; what is not given stays."""
+
+    uuid: UUID | None = Field(None, description="Its id.")
+    foilhole_id: NaturalId | None = Field(None, description="EPU's id of its hole.")

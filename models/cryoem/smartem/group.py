@@ -1,0 +1,230 @@
+"""Store and apply a group of writes in one transaction: each whole, or refused by itself.
+
+The writes of a group came at the same moment, so their order is free: creations go first and
+deletions last, each kind set-based.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlmodel import Session, col
+
+from core.errors import AthanorError
+from models import inbox, listing
+from models.cryoem.emitted import emit_all
+from models.cryoem.entities import areas_of
+from models.cryoem.intake import AREAS, DOMAIN
+from models.cryoem.lookup import WORDS
+from models.cryoem.messages import Entity
+from models.cryoem.smartem.changing import Changes, check_links, link, register
+from models.cryoem.smartem.creating import Draft, Taken, draft, insert
+from models.cryoem.smartem.deleting import check_deletes, delete
+from models.cryoem.smartem.mapping import KINDS, derived_uuid
+from models.cryoem.smartem.owners import LISTINGS, Owners
+from models.cryoem.smartem.telling import told
+from models.cryoem.smartem.writes import (
+    After,
+    Create,
+    Delete,
+    Link,
+    Register,
+    Result,
+    Step,
+    Update,
+    Write,
+)
+from models.cryoem.tables import Grid
+from models.inbox import NewMessage
+from models.json_text import JsonText
+from models.sql import chunks, lock_until_commit, one_of
+
+T = TypeVar("T", bound=Write)
+
+#: Whose new ones are areas at Athena.
+_AREAS = (Entity.SQUARE, Entity.HOLE)
+
+
+def apply(session: Session, steps: Sequence[Step], *, now: datetime, publish: bool) -> After:
+    """Apply writes; a step that is refused has its error, the others their results.
+
+    Args:
+        session: The transaction.
+        steps: The writes.
+        now: The moment that they are of.
+        publish: Whether messages of ours are published (`settings.rabbitmq.publishes`).
+
+    Raises:
+        Overtaken: Another process made something at the same moment: look again.
+    """
+    after = After()
+    owners = Owners(session, _named(steps))
+    drafts = draft(_of(steps, Create), owners)
+    _locate(steps, owners)
+    _lock(session, (one.grid for one in steps if one.error is None))
+    taken = Taken(session, drafts)
+    for one in drafts:
+        taken.claim(one)
+    changes = Changes(session, _of(steps, Update), owners)
+    check_links(_of(steps, Link), owners)
+    deleted = check_deletes(session, _of(steps, Delete), owners)
+    _record(session, [one for one in steps if one.error is None], now)
+    made = [one for one in drafts if one.step.error is None]
+    insert(session, made)
+    changes.apply(_of(steps, Update), after, now=now)
+    link(session, _of(steps, Link))
+    register(session, _of(steps, Register), after, now=now)
+    _show(session, [one for one in steps if one.error is None])
+    delete(session, _of(steps, Delete), deleted, now=now)
+    _follow_up(session, steps, made, after, now)
+    after.bells += emit_all(session, list(told(_done(steps))), publish=publish)
+    return after
+
+
+def _of(steps: Sequence[Step], kind: type[T]) -> list[Step]:
+    return [one for one in steps if isinstance(one.write, kind) and one.error is None]
+
+
+def _done(steps: Sequence[Step]) -> list[Step]:
+    return [one for one in steps if one.error is None]
+
+
+def _named(steps: Sequence[Step]) -> dict[Entity, set[UUID]]:
+    """Return what must exist for the writes to be possible."""
+    wanted: dict[Entity, set[UUID]] = {}
+    for one in steps:
+        match one.write:
+            case Create(entity=entity, parent=parent):
+                above = KINDS[entity].parent
+                if above is not None and parent is not None:
+                    wanted.setdefault(above, set()).add(parent)
+            case Link(tile=tile, squares=squares):
+                wanted.setdefault(Entity.TILE, set()).add(tile)
+                wanted.setdefault(Entity.SQUARE, set()).update(square for square, _ in squares)
+            case Update(entity=entity, uuid=uuid) | Delete(entity=entity, uuid=uuid):
+                wanted.setdefault(entity, set()).add(uuid)
+            case Register(entity=entity, uuid=uuid):
+                wanted.setdefault(entity, set()).add(uuid)
+    return wanted
+
+
+def _locate(steps: Sequence[Step], owners: Owners) -> None:
+    """Note the grids of what is to be changed, registered or deleted, or that it is not there."""
+    for one in steps:
+        if isinstance(one.write, Update | Register | Delete):
+            try:
+                one.grid = owners.require(one.write.entity, one.write.uuid).grid
+            except AthanorError as error:
+                one.error = error
+
+
+def _lock(session: Session, grids: Iterable[UUID | None]) -> None:
+    for grid in sorted({str(one) for one in grids if one is not None}):
+        lock_until_commit(session, areas_of(UUID(grid)))
+
+
+def _record(session: Session, steps: Sequence[Step], now: datetime) -> None:
+    """Store each write in the inbox: what was asked, by whom, and that it is done."""
+    messages = [
+        NewMessage(
+            source=one.source,
+            domain=DOMAIN,
+            kind=kind_of(one.write),
+            flow=AREAS,
+            key=str(one.grid or ""),
+            payload=_payload(one.write),
+        )
+        for one in steps
+    ]
+    for one, message in zip(steps, inbox.record(session, messages, now=now), strict=True):
+        one.message = message
+
+
+def kind_of(write: Write) -> str:
+    """Return the kind of a write's message in the inbox."""
+    match write:
+        case Create(entity=entity):
+            return f"http.{WORDS[entity]}.created"
+        case Update(entity=entity):
+            return f"http.{WORDS[entity]}.updated"
+        case Delete(entity=entity):
+            return f"http.{WORDS[entity]}.deleted"
+        case Register(entity=entity):
+            return f"http.{WORDS[entity]}.registered"
+        case Link():
+            return "http.tile.linked"
+
+
+def _payload(write: Write) -> JsonText:
+    match write:
+        case Create(parent=parent, requests=requests):
+            asked = ",".join(one.model_dump_json(exclude_unset=True) for one in requests)
+            above = "null" if parent is None else f'"{parent}"'
+            return JsonText(f'{{"parent":{above},"asked":[{asked}]}}')
+        case Update(uuid=uuid, request=request):
+            asked = request.model_dump_json(exclude_unset=True)
+            return JsonText(f'{{"uuid":"{uuid}","asked":{asked}}}')
+        case Link(tile=tile, squares=squares):
+            asked = ",".join(
+                one.model_copy(update={"gridsquare_uuid": square}).model_dump_json()
+                for square, one in squares
+            )
+            return JsonText(f'{{"uuid":"{tile}","asked":[{asked}]}}')
+        case Register(uuid=uuid, count=count):
+            return JsonText(f'{{"uuid":"{uuid}","count":{"null" if count is None else count}}}')
+        case Delete(uuid=uuid):
+            return JsonText(f'{{"uuid":"{uuid}"}}')
+
+
+def _show(session: Session, steps: Sequence[Step]) -> None:
+    """Read what was made and changed as clients are shown it."""
+    wanted: dict[Entity, list[UUID]] = {}
+    for one in steps:
+        if isinstance(one.write, Create | Update):
+            wanted.setdefault(one.write.entity, []).extend(_uuids(one.write))
+    shown = {
+        (entity, row["uuid"]): row
+        for entity, uuids in wanted.items()
+        for part in chunks(list(dict.fromkeys(uuids)))
+        for row in listing.find(session, LISTINGS[entity], part)
+    }
+    for one in steps:
+        if isinstance(one.write, Create | Update):
+            entity = one.write.entity
+            one.result = Result(tuple(shown[entity, uuid] for uuid in _uuids(one.write)))
+
+
+def _uuids(write: Create | Update) -> list[UUID]:
+    if isinstance(write, Update):
+        return [write.uuid]
+    return [getattr(request, "uuid") for request in write.requests]  # noqa: B009 (all creations have one)
+
+
+def _follow_up(
+    session: Session, steps: Sequence[Step], made: Sequence[Draft], after: After, now: datetime
+) -> None:
+    """Wake what waited for what is new, and note which runs and automations must know."""
+    grids = {one.grid for one in steps if one.error is None and one.grid is not None}
+    for part in chunks(sorted(grids, key=str)):
+        session.execute(
+            update(Grid)
+            .where(one_of(session, col(Grid.uuid), part))
+            .values(last_news_at=now)
+            .execution_options(synchronize_session=False)
+        )
+    new: dict[UUID, set[str]] = {}
+    for one in made:
+        if one.step.grid is None:
+            continue
+        known = new.setdefault(one.step.grid, set())
+        for kind, row in one.rows:
+            known |= {str(row["uuid"]), str(derived_uuid(kind, row) or row["uuid"])}
+        if one.write.entity in _AREAS:
+            after.bells.append((AREAS, str(one.step.grid)))
+        elif one.write.entity is Entity.GRID:
+            after.discovered.append(one.step.grid)
+    for grid in sorted(new, key=str):
+        flows = inbox.wake(session, new[grid], key=str(grid), now=now)
+        after.bells += [(flow, str(grid)) for flow in sorted(flows)]
