@@ -1,4 +1,4 @@
-"""Where models place squares and holes among those that look alike, and what that suggests.
+"""Where models place squares and holes among those that look alike.
 
 A model tells coordinates as parameters of the grid: group `coordinates:<uuid>`, key `x` or `y`;
 and clusters: group `cluster_indices`, key `<uuid>`. What it told of one only in part is shown in
@@ -13,12 +13,9 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlmodel import Session, col
 
-from domains.cryoem import suggesting
-from models.cryoem.decision_tables import CurrentPrediction, Level
 from models.cryoem.model_registry import known_model
 from models.cryoem.processing_tables import ModelParameter
 from models.cryoem.smartem.known import known
-from models.cryoem.smartem.prediction_reads import latest
 from models.cryoem.smartem.prediction_views import LatentRepresentationResponse
 from models.cryoem.tables import Grid, Hole, Square
 from models.sql import chunks, one_of
@@ -85,78 +82,11 @@ def on_square(session: Session, model: str, square: UUID) -> list[LatentRepresen
     return [places.view(str(hole), square, hole) for hole in holes]
 
 
-def suggest_squares(session: Session, grid: UUID, model: str, latent: str) -> list[UUID]:
-    """Return the squares of a grid to image first, the best first.
-
-    Args:
-        session: The transaction.
-        grid: The grid.
-        model: What predicts squares.
-        latent: What clusters them.
-
-    Raises:
-        NotFound: There is no such grid or model.
-    """
-    known(session, Grid, grid)
-    known_model(session, model)
-    known_model(session, latent)
-    squares = session.execute(
-        select(col(Square.uuid), col(Square.atlas_width))
-        .where(col(Square.grid_uuid) == grid, col(Square.deleted_at).is_(None))
-        .order_by(col(Square.square_id))
-    )
-    values = _values(session, grid, model, Level.SQUARE)
-    worth = {
-        str(uuid): suggesting.square_worth(values[uuid], width)
-        for uuid, width in squares
-        if uuid in values
-    }
-    clusters = _read(session, latent, grid, coordinates=False).clusters
-    best = suggesting.suggested(worth, clusters, of_a_cluster=suggesting.SQUARES_OF_A_CLUSTER)
-    return [UUID(uuid) for uuid in best]
-
-
-def suggest_holes(session: Session, square: UUID, model: str, latent: str) -> list[UUID]:
-    """Return the holes of a square to image first, the best first.
-
-    Args:
-        session: The transaction.
-        square: The square.
-        model: What predicts holes.
-        latent: What clusters them.
-
-    Raises:
-        NotFound: There is no such square or model.
-    """
-    grid = known(session, Square, square).grid_uuid
-    known_model(session, model)
-    known_model(session, latent)
-    holes = session.scalars(
-        select(col(Hole.uuid))
-        .where(col(Hole.square_uuid) == square, col(Hole.deleted_at).is_(None))
-        .order_by(col(Hole.hole_id))
-    ).all()
-    values = _values(session, grid, model, Level.HOLE, square=square)
-    worth = {str(uuid): values[uuid] for uuid in holes if uuid in values}
-    clusters = _read(session, latent, grid, only=holes, coordinates=False).clusters
-    best = suggesting.suggested(worth, clusters, of_a_cluster=suggesting.HOLES_OF_A_CLUSTER)
-    return [UUID(uuid) for uuid in best]
-
-
-def _values(
-    session: Session, grid: UUID, model: str, level: Level, *, square: UUID | None = None
-) -> dict[UUID, float]:
-    statement = select(CurrentPrediction, col(CurrentPrediction.target_uuid)).where(
-        col(CurrentPrediction.grid_uuid) == grid,
-        col(CurrentPrediction.level) == level,
-        col(CurrentPrediction.model_name) == model,
-    )
-    if square is not None:
-        statement = statement.join(
-            Hole, col(Hole.uuid) == col(CurrentPrediction.target_uuid)
-        ).where(col(Hole.square_uuid) == square)
-    rows = session.execute(statement).tuples()
-    return {row.target_uuid: row.value for row, _ in latest(rows)}
+def clusters(
+    session: Session, model: str, grid: UUID, *, only: Collection[UUID] | None = None
+) -> dict[str, int]:
+    """Return the cluster of all squares and holes of a grid that have one, or of some of them."""
+    return _read(session, model, grid, only=only, coordinates=False).clusters
 
 
 def _squares_of(session: Session, grid: UUID) -> dict[str, str]:

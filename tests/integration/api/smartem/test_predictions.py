@@ -12,7 +12,7 @@ from sqlmodel import Session, select
 
 from models.cryoem import predictions
 from models.cryoem.messages import parse
-from models.cryoem.smartem import latent, prediction_reads, weight_reads
+from models.cryoem.smartem import latent, prediction_reads, suggestions, weight_reads
 from models.cryoem.weight_tables import HoleScore
 from models.database import Database
 from models.inbox import InboxMessage
@@ -229,8 +229,8 @@ READS: dict[str, Callable[[Session, Site], Any]] = {
     "weights": lambda s, site: weight_reads.weight_series(s, site.grid),
     "places on a grid": lambda s, site: latent.on_grid(s, "model", site.grid),
     "places on a square": lambda s, site: latent.on_square(s, "model", site.squares[0]),
-    "suggested squares": lambda s, site: latent.suggest_squares(s, site.grid, "model", "model"),
-    "suggested holes": lambda s, site: latent.suggest_holes(s, site.squares[0], "model", "model"),
+    "suggested squares": lambda s, site: suggestions.squares(s, site.grid, "model", "model"),
+    "suggested holes": lambda s, site: suggestions.holes(s, site.squares[0], "model", "model"),
 }
 
 
