@@ -5,6 +5,7 @@ AthanorError
 │   ├── StorageUnavailable    database or folder cannot be used
 │   └── PortTaken
 ├── BadInput                  what came from outside can never be processed
+│   ├── OrganisationUnclear   whose the new is: say it
 │   ├── MessageRejected
 │   ├── CursorRejected
 │   ├── ManifestUnreadable
@@ -17,6 +18,7 @@ AthanorError
 ├── TooManyAttempts           wrong passwords from one place
 ├── IssuerUnavailable         the facility's issuer does not tell its public keys
 ├── NotFound
+│   └── OutOfSight            another organisation's: for this caller there is no such thing
 ├── Conflict                  is at odds with what is there already
 ├── SessionHeld               may not be deleted while somebody holds it
 ├── SessionLeaving            is being deleted already
@@ -77,6 +79,17 @@ class MessageRejected(BadInput):
         #: What is wrong with each of the fields, in the same order.
         self.reasons = tuple(reasons)
         super().__init__(message)
+
+
+class OrganisationUnclear(BadInput):
+    """Whose something new is does not follow from who makes it."""
+
+    def __init__(self, organisations: Collection[str]) -> None:
+        theirs = ", ".join(sorted(organisations)) or "none"
+        super().__init__(
+            "Say whose it is with the header Athanor-Organisation, as one of your organisations "
+            f"({theirs})."
+        )
 
 
 class CursorRejected(BadInput):
@@ -144,6 +157,13 @@ class IssuerUnavailable(AthanorError):
 
 class NotFound(AthanorError):
     """There is no such thing."""
+
+
+class OutOfSight(NotFound):
+    """It belongs to another organisation: for who asks, it is not there."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"There is no {what}, or it is not yours to see.")
 
 
 class Conflict(AthanorError):

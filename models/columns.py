@@ -30,6 +30,7 @@ from sqlalchemy.types import Integer, NullType, TypeEngine, Uuid
 from sqlmodel import Session, SQLModel
 
 from models.sql import insert, table_of
+from models.visibility.enforcement import CHECKED, require_all
 
 #: What a column's kind makes of it depends on the kind, and so is not in its type.
 Array = NDArray[Any]
@@ -147,6 +148,7 @@ def write_columns(
     if not len(arrays[unique]):
         return
     table = table_of(model)
+    require_all(session, table)
     statement = insert(session, model)
     names = [*arrays, *fixed]
     changed = {name: statement.excluded[name] for name in names if name != unique}
@@ -162,7 +164,7 @@ def write_columns(
         statement = statement.from_select(
             names, select(*(rows.c[name] for name in arrays), *same), include_defaults=False
         ).on_conflict_do_update(index_elements=[unique], set_=changed)
-        session.connection().execute(statement)
+        session.connection().execute(statement, execution_options=CHECKED)
         return
     statement = statement.values({name: bindparam(name) for name in names})
     dialect = session.get_bind().dialect

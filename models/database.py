@@ -23,7 +23,9 @@ from tenacity import (
 
 from core import metrics
 from core.errors import ConfigurationError, StorageUnavailable
+from models import audit
 from models.json_text import dumps
+from models.visibility import enforcement
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,6 +87,8 @@ class Database:
     def _session(self) -> Iterator[Session]:
         try:
             with Session(self.engine, expire_on_commit=False) as session:
+                enforcement.restrict(session)
+                audit.watch(session)
                 yield session
         finally:
             # A thread whose caller was cancelled goes on, and may come back after `close`.
@@ -125,7 +129,7 @@ class Database:
     def check(self) -> None:
         """Raise StorageUnavailable unless the database answers."""
         with self.reading() as session:
-            session.execute(text("SELECT 1"))
+            session.execute(text("SELECT 1"), execution_options=enforcement.UNSEEN)
 
     def close(self) -> None:
         """Close all pooled connections; one that is in use is closed when it comes back."""

@@ -2,19 +2,22 @@
 
 from sqlmodel import SQLModel
 
-from models import answers, deliveries, drain, inbox, outbox
+from models import answers, audit, deliveries, drain, inbox, outbox
 from models.access import tables as access_tables
 from models.cryoem import decision_tables, processing_tables, tables, weight_tables
-from models.retention import tables as retention_tables
 from models.cryoem.instructions import tables as instruction_tables
+from models.retention import tables as retention_tables
+from models.visibility import owners
 
 _MODULES = (
     access_tables,
     answers,
+    audit,
     deliveries,
     drain,
     inbox,
     outbox,
+    owners,
     decision_tables,
     instruction_tables,
     processing_tables,

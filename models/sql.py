@@ -24,6 +24,7 @@ from sqlalchemy.types import NullType, TypeEngine
 from sqlmodel import Session, SQLModel
 
 from models.arrays import array_literal
+from models.visibility.enforcement import CHECKED, UNSEEN, check_rows, conditions
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ def insert_new(
     """
     if not rows:
         return set()
+    check_rows(session, table_of(model), rows)
     key = table_of(model).c[unique]
     statement = insert(session, model).on_conflict_do_nothing(index_elements=[unique])
     if isinstance(statement, postgresql.Insert):
@@ -103,10 +105,12 @@ def insert_new(
     # A driver of SQLite returns nothing of many rows; but nobody else writes meanwhile.
     known: set[Any] = set()
     for part in chunks([row[unique] for row in rows]):
-        known |= set(session.scalars(select(key).where(key.in_(part))))
+        known |= set(
+            session.scalars(select(key).where(key.in_(part)), execution_options=UNSEEN)
+        )
     new = [row for row in rows if row[unique] not in known]
     if new:
-        session.connection().execute(statement, new)
+        session.connection().execute(statement, new, execution_options=CHECKED)
     return {row[unique] for row in new}
 
 
@@ -151,20 +155,22 @@ def update_each(
     if not rows:
         return 0
     table = table_of(model)
+    where = (*where, *conditions(session, table))
     names = [name for name in rows[0] if name != key]
     if session.get_bind().dialect.name == "sqlite":
         each = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
         found = table.c[key] == bindparam(f"new_{key}", type_=table.c[key].type)
         statement = update(table).where(found, *where).values({**values, **each})
         parameters = [{f"new_{name}": value for name, value in row.items()} for row in rows]
-        return session.connection().execute(statement, parameters).rowcount
+        done = session.connection().execute(statement, parameters, execution_options=CHECKED)
+        return done.rowcount
     new = _as_rows(table, rows, [key, *names])
     statement = (
         update(table)
         .where(table.c[key] == new.c[key], *where)
         .values({**values, **{name: new.c[name] for name in names}})
     )
-    return session.connection().execute(statement).rowcount
+    return session.connection().execute(statement, execution_options=CHECKED).rowcount
 
 
 def _execute(
@@ -172,8 +178,11 @@ def _execute(
     statement: postgresql.Insert | sqlite.Insert,
     rows: Sequence[dict[str, Any]],
 ) -> None:
+    table = statement.table
+    assert isinstance(table, Table)  # noqa: S101 (`insert` made it of one)
+    check_rows(session, table, rows)
     if isinstance(statement, sqlite.Insert):
-        session.connection().execute(statement, list(rows))
+        session.connection().execute(statement, list(rows), execution_options=CHECKED)
         return
     _unnested(session, statement, rows)
 
@@ -197,7 +206,8 @@ def _unnested(
     full = statement.from_select(
         list(rows[0]), select(*values).select_from(found), include_defaults=False
     )
-    return session.connection().execute(full if returning is None else full.returning(returning))
+    asked = full if returning is None else full.returning(returning)
+    return session.connection().execute(asked, execution_options=CHECKED)
 
 
 def _as_rows(

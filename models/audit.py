@@ -1,0 +1,236 @@
+"""The audit: who changed what through the API, written in the transaction that changes it.
+
+While a request that may change something is answered, a `Trail` says who asked and for what.
+Each transaction that is committed meanwhile gets at least one row: those that `note` asked for
+and what the session itself knows to have changed, or else one that says what was asked. What
+was refused gets a row of its own. The database refuses to change rows; retention deletes old
+ones.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import pydantic_core
+from sqlalchemy import Index, event, insert, inspect
+from sqlmodel import Field, Session, SQLModel
+
+from core.caller import Caller, current_caller
+from core.clock import utcnow
+from models.base import json_field, sequence_field
+from models.visibility.enforcement import CHECKED
+
+
+class AuditEntry(SQLModel, table=True):
+    """One change, or one attempt that was refused."""
+
+    __tablename__ = "audit_entry"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        Index("ix_audit_entry_caller", "caller", "seq"),
+        Index("ix_audit_entry_entity_id", "entity_id", "seq"),
+    )
+
+    seq: int | None = sequence_field()
+    at: datetime = Field(index=True)
+    #: As in the answer's X-Request-ID and in the log.
+    request_id: str | None = None
+    caller: str
+    caller_kind: str
+    #: The caller's, where they have one and no more.
+    organisation: str | None = None
+    #: Where the request came from.
+    address: str | None = None
+    method: str | None = None
+    #: The path as the routes have it, with names for what differs.
+    route: str | None = None
+    #: What was answered.
+    status: int | None = None
+    #: What was changed: a table's name, or the first part of the path.
+    entity: str | None = None
+    entity_id: str | None = None
+    #: The fields that changed, as they were and as they are; NULL for what was not there.
+    before: dict[str, Any] | None = json_field(nullable=True)
+    after: dict[str, Any] | None = json_field(nullable=True)
+
+
+@dataclass
+class Trail:
+    """A request that may change something."""
+
+    request_id: str
+    method: str
+    address: str | None
+    #: The request as the server sees it: holds the route once that is found.
+    scope: Mapping[str, Any]
+    #: Whether a row tells of it already.
+    written: bool = False
+
+    @property
+    def route(self) -> str:
+        """The path as the routes have it; the path itself where there is no such route."""
+        return getattr(self.scope.get("route"), "path", None) or str(self.scope["path"])[:500]
+
+
+@dataclass(frozen=True)
+class Note:
+    """One change of one thing."""
+
+    entity: str
+    entity_id: str | None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+@dataclass
+class _Notes:
+    listed: list[Note] = field(default_factory=list)
+
+
+_INFO: Final = "athanor_audit"
+#: Most rows that one transaction gets: what is made by the thousand is told by its first ones.
+_MOST: Final = 100
+_HIDDEN: Final = "(secret)"
+_SECRETS: Final = ("password", "secret", "token", "hash", "api_key")
+#: Tables whose rows follow from others, or tell of nothing but themselves.
+_UNTOLD: Final = frozenset({"audit_entry", "answer", "drain", "delivery", "session_owner"})
+
+_trail: ContextVar[Trail | None] = ContextVar("athanor_trail", default=None)
+
+
+@contextmanager
+def following(trail: Trail) -> Iterator[None]:
+    """Write down what is changed while the context lasts, in threads started from it too."""
+    token = _trail.set(trail)
+    try:
+        yield
+    finally:
+        _trail.reset(token)
+
+
+def watch(session: Session) -> None:
+    """Have a session write down what it changes, if a request asks for that."""
+    if _trail.get() is not None:
+        session.info[_INFO] = _Notes()
+        event.listen(session, "before_flush", _note_rows)
+        event.listen(session, "before_commit", _write)
+
+
+def note(
+    session: Session,
+    entity: str,
+    entity_id: object | None,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Have the transaction say what it changed; nothing where no request asks for that.
+
+    Give both with all the fields that there are: those that are the same are left out.
+    """
+    notes: _Notes | None = session.info.get(_INFO)
+    if notes is None or len(notes.listed) >= _MOST:
+        return
+    old, new = dict(before or {}), dict(after or {})
+    same = {name for name in old.keys() & new.keys() if old[name] == new[name]}
+    notes.listed.append(
+        Note(
+            entity,
+            None if entity_id is None else str(entity_id),
+            None if before is None else _told(old, same),
+            None if after is None else _told(new, same),
+        )
+    )
+
+
+def record_refusal(session: Session, trail: Trail, caller: Caller, status: int) -> None:
+    """Write down an attempt to change something that was refused."""
+    _insert(session, trail, caller, [_asked(trail)], status)
+
+
+def _told(values: Mapping[str, Any], same: set[str]) -> dict[str, Any]:
+    return {
+        name: _HIDDEN if _is_secret(name) and value is not None else _plain(value)
+        for name, value in values.items()
+        if name not in same
+    }
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRETS)
+
+
+def _plain(value: Any) -> Any:
+    return pydantic_core.to_jsonable_python(value, fallback=str, inf_nan_mode="strings")
+
+
+def _note_rows(session: Session, _context: object, _instances: object) -> None:
+    """Note what the session itself is about to write."""
+    for row in (*session.new, *session.dirty, *session.deleted):
+        state = inspect(row)
+        if state.mapper.local_table.name in _UNTOLD:
+            continue
+        before: dict[str, Any] = {}
+        after: dict[str, Any] = {}
+        for attribute in state.mapper.column_attrs:
+            history = state.attrs[attribute.key].history
+            if row in session.deleted:
+                before[attribute.key] = getattr(row, attribute.key)
+            elif history.has_changes():
+                after[attribute.key] = history.added[0] if history.added else None
+                before[attribute.key] = history.deleted[0] if history.deleted else None
+        if not before:
+            continue
+        key = [getattr(row, column.key) for column in state.mapper.primary_key]
+        note(
+            session,
+            state.mapper.local_table.name,
+            " ".join(str(part) for part in key),
+            before=None if row in session.new else before,
+            after=None if row in session.deleted else after,
+        )
+
+
+def _write(session: Session) -> None:
+    trail, notes = _trail.get(), session.info[_INFO]
+    if trail is None or session.in_nested_transaction():
+        return
+    session.flush()
+    told: list[Note] = notes.listed or ([] if trail.written else [_asked(trail)])
+    if told:
+        _insert(session, trail, current_caller(), told, _success(trail))
+        trail.written = True
+        notes.listed = []
+
+
+def _asked(trail: Trail) -> Note:
+    """Return what a request was about, as far as its path tells."""
+    names = list((trail.scope.get("path_params") or {}).values())
+    return Note(trail.route.strip("/").split("/")[0], str(names[-1])[:500] if names else None)
+
+
+def _success(trail: Trail) -> int:
+    return getattr(trail.scope.get("route"), "status_code", None) or HTTPStatus.OK.value
+
+
+def _insert(
+    session: Session, trail: Trail, caller: Caller, told: Sequence[Note], status: int
+) -> None:
+    theirs = caller.organisations
+    common = {
+        "at": utcnow(),
+        "request_id": trail.request_id,
+        "caller": caller.name,
+        "caller_kind": caller.kind,
+        "organisation": next(iter(theirs)) if theirs is not None and len(theirs) == 1 else None,
+        "address": trail.address,
+        "method": trail.method,
+        "route": trail.route,
+        "status": status,
+    }
+    rows = [{**common, **vars(one)} for one in told]
+    table = AuditEntry.__table__  # pyright: ignore[reportAttributeAccessIssue]
+    session.connection().execute(insert(table), rows, execution_options=CHECKED)
