@@ -15,12 +15,12 @@ from agent.epu.api import Api
 from agent.epu.endings import Endings
 from agent.epu.metrics import AgentMetrics
 from agent.epu.mounts import remote_file_system
-from agent.epu.paths import PathMap
 from agent.epu.sender import Sender, SpoolSink
 from agent.epu.sink import Sink
 from agent.epu.spool import Spool
 from agent.epu.state import StateFolder
 from agent.epu.watch import Watcher
+from core.path_map import PathMap
 from core.settings import AgentSettings, Settings
 from core.version import version
 from entrypoints.measuring import metrics_shown

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from agent.epu.files import take_snapshot
 from agent.epu.names import Kind, classify
-from agent.epu.paths import PathMap
 from agent.epu.read import DEFAULT_MAX_BYTES, parse_manifest
 from agent.epu.report import grid_of, report
 from agent.epu.scan import FileFailure, ScanResult, find_session_files, locate_atlas
 from core.errors import ConfigurationError, ManifestUnreadable
+from core.path_map import PathMap
 from domains.cryoem.manifests import EpuSession
 from models.cryoem.messages import EpuMessage
 

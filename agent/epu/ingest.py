@@ -13,13 +13,13 @@ from agent.epu.endings import Endings
 from agent.epu.files import ABSENT, Signature, signature_of
 from agent.epu.homes import Home, Homes
 from agent.epu.names import Kind, classify
-from agent.epu.paths import PathMap
 from agent.epu.remembered import FileRecord
 from agent.epu.report import report, report_failure
 from agent.epu.scan import locate_atlas, parents_first
 from agent.epu.settle import Ledger
 from agent.epu.sink import SendRejected, Sink
 from core.errors import ConfigurationError
+from core.path_map import PathMap
 from domains.cryoem.manifests import EpuSession
 from models.cryoem.messages import Message
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from agent.epu.files import Signature
 from agent.epu.names import FileName, Kind, classify, classify_in, components
-from agent.epu.paths import PathMap
 from agent.epu.read import DEFAULT_MAX_BYTES, read_manifest
 from core.errors import ConfigurationError, ManifestUnreadable
+from core.path_map import PathMap
 from domains.cryoem.manifests import AtlasManifest, EpuSession
 
 _ORDER = {Kind.SESSION: 0, Kind.ATLAS: 1, Kind.SQUARE: 2}

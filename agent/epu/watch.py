@@ -20,7 +20,6 @@ from agent.epu.files import Signature
 from agent.epu.ingest import Ingest
 from agent.epu.names import Kind, classify
 from agent.epu.observe import Notices, Watches, watches
-from agent.epu.paths import PathMap
 from agent.epu.read import DEFAULT_MAX_BYTES
 from agent.epu.scan import (
     FileFailure,
@@ -34,6 +33,7 @@ from agent.epu.settle import Ledger
 from agent.epu.sink import Sink
 from agent.epu.status import WatchStatus, failures_of, waiting_of
 from core.errors import AthanorError, ConfigurationError
+from core.path_map import PathMap
 
 logger = logging.getLogger(__name__)
 

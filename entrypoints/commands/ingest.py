@@ -81,7 +81,7 @@ def _read(
     )
 
     from agent.epu.importer import read_session  # noqa: PLC0415 (as above)
-    from agent.epu.paths import PathMap  # noqa: PLC0415 (as above)
+    from core.path_map import PathMap  # noqa: PLC0415 (as above)
 
     columns = (
         TextColumn("Reading"),

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from agent.epu.paths import PathMap
 from agent.epu.sink import HttpSink
 from agent.epu.watch import Watcher
 from blocks.athena import AthenaClient
 from core.errors import AthanorError
+from core.path_map import PathMap
 from entrypoints.demo.figures import Progress, look
 from entrypoints.demo.place import Place
 from entrypoints.demo.screen import Screen

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agent.epu.paths import PathMap
 from agent.epu.sink import MemorySink
 from agent.epu.watch import Watcher
+from core.path_map import PathMap
 from models.cryoem.messages import EpuImageMessage, Message
 
 from .rig import ATLAS, FAST, IMAGE, SQUARE, copy, copy_tree, kinds, running, until

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.epu.importer import SessionReading, read_session
-from agent.epu.paths import PathMap
 from core.errors import ConfigurationError, ManifestUnreadable
+from core.path_map import PathMap
 from domains.cryoem import ids
 from models.cryoem.messages import parse
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from agent.epu.names import Kind
-from agent.epu.paths import PathMap
 from agent.epu.scan import find_session_files, locate_atlas, outermost, parents_first
 from core.errors import ConfigurationError
+from core.path_map import PathMap
 from domains.cryoem.manifests import EpuSession, SquareReference
 
 from . import documents as doc

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.epu.paths import PathMap
 from core.errors import ConfigurationError
+from core.path_map import PathMap
 
 ATLAS = r"Z:\nt32457-6\atlas\Sample4\Atlas\Atlas.dm"
 
