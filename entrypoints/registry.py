@@ -39,6 +39,7 @@ ENTRIES = (
     Entry("models", "models:app", "Look at the models that predict, and try some out.", _LOOK),
     Entry("weights", "weights:app", "Look at the weights of models, and set some.", _LOOK),
     Entry("report", "report:report", "Write a session's report: one page with its plots.", _LOOK),
+    Entry("retention", "retention:app", "Look at what is kept; let go of what is old.", _LOOK),
     Entry("config", "config:app", "Show the settings and where each comes from.", _LOOK),
     Entry("ingest", "ingest:ingest", "Import an EPU session that lies on disk.", _BRING),
     Entry("record", "recorder:record", "Record what is written into a folder.", _BRING),

@@ -1,4 +1,4 @@
-"""Commands under the names that users of SmartEM know: the same as `athanor models`, `weights`."""
+"""Commands as users of SmartEM know them: the same as `athanor models`, `weights`, `retention`."""
 
 import sys
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import typer
 
 from entrypoints.cli import Options, guarded
+from entrypoints.commands import agent_cleanup as cleaning
 from entrypoints.commands import models, weights
 
 
@@ -28,6 +29,11 @@ def random_model_predictions() -> NoReturn:
 def random_prior_updates() -> NoReturn:
     """`smartem.random-prior-updates [--grid-uuid --random-range A B --metric]`."""
     _run("smartem.random-prior-updates", weights.random_updates)
+
+
+def agent_cleanup() -> NoReturn:
+    """`smartem.agent-cleanup [--operation … --policy … --dry-run]`."""
+    _run("smartem.agent-cleanup", cleaning.agent_cleanup)
 
 
 def _run(name: str, function: Callable[..., Any]) -> NoReturn:

@@ -1,5 +1,6 @@
 """`athanor sessions …`: look at EPU sessions."""
 
+import getpass
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -19,7 +20,7 @@ class Planner(StrEnum):
     DEFAULT = "default"
 
 
-app = typer.Typer(help="Look at EPU sessions.", no_args_is_help=True)
+app = typer.Typer(help="Look at EPU sessions, and keep them.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -136,3 +137,48 @@ def planner(
         require_grid(session, grid_uuid)
         wanting.choose(session, grid_uuid, chosen, now=utcnow())
     typer.echo(f"{grid_uuid}: {name.value}. The sweep sees to a new order within 30 s.")
+
+
+@app.command()
+def hold(
+    grid_uuid: Annotated[UUID, typer.Argument(help="As `athanor sessions list` shows it.")],
+    reason: Annotated[str, typer.Option(help="Why it is to be kept.", prompt=False)],
+) -> None:
+    """Hold a session: nobody and no schedule deletes it until it is released.
+
+    Example:
+      athanor sessions hold 0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11 --reason "inquiry 2026-7"
+    """
+    from core.clock import utcnow  # noqa: PLC0415 (as above)
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from models.retention import holds  # noqa: PLC0415 (as above)
+
+    with opened_database(Settings()) as database, database.transaction() as session:
+        held = holds.hold(session, grid_uuid, reason=reason, by=_who(), now=utcnow())
+    typer.echo(f"{grid_uuid} is held by {held.held_by}: {held.reason}")
+
+
+@app.command()
+def release(
+    grid_uuid: Annotated[UUID, typer.Argument(help="As `athanor sessions list` shows it.")],
+    reason: Annotated[str, typer.Option(help="Why it need not be kept any more.")],
+) -> None:
+    """Release a session that is held, so that it may be deleted when it is old.
+
+    Example:
+      athanor sessions release 0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11 --reason "inquiry closed"
+    """
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from models.retention import holds  # noqa: PLC0415 (as above)
+
+    with opened_database(Settings()) as database, database.transaction() as session:
+        was = holds.release(session, grid_uuid)
+    typer.echo(f"{grid_uuid} is released ({reason}). It was held by {was.held_by}: {was.reason}")
+
+
+def _who() -> str:
+    """Return the name that the operating system knows this person by."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "somebody at the command line"

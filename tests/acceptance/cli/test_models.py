@@ -146,6 +146,7 @@ def test_users_of_smartem_find_their_commands() -> None:
         "smartem.init-model-weight",
         "smartem.random-model-predictions",
         "smartem.random-prior-updates",
+        "smartem.agent-cleanup",
     }
 
 
