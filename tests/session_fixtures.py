@@ -57,7 +57,8 @@ class RecordingLauncher(Launcher):
         idempotency_key: str | None = None,
         run_name: str | None = None,
     ) -> UUID:
-        self.launched.append((deployment.split("/", maxsplit=1)[0], parameters["grid_uuid"]))
+        about = parameters["grid_uuid" if "grid_uuid" in parameters else "session_id"]
+        self.launched.append((deployment.split("/", maxsplit=1)[0], about))
         return uuid4()
 
     def emit(self, event: str, resource_id: str, payload: Mapping[str, Any]) -> None:
