@@ -8,17 +8,20 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from prometheus_client.registry import Collector
 
-from api import decisions, errors, health, messages, metrics, openapi, sessions
+from api import decisions, errors, frontend, health, messages, metrics, openapi, sessions
 from api.access import keys as access_keys
 from api.access import routes as access_routes
 from api.access.bearers import Access
 from api.access.guard import Guard, require_guarded
+from api.agent import rooms as agent
+from api.live.state import Live
 from api.state import Services
 from core.exposition import gathered
 from core.settings import Settings
 from core.version import version
 from messaging.doorbell import Doorbell
 from messaging.launcher import Launcher
+from models.cryoem.instructions.counting import ChannelDepths
 from models.cryoem.kinds import MESSAGE_KINDS, OUTBOX_KINDS
 from models.database import Database
 from models.depths import QueueDepths
@@ -55,16 +58,19 @@ def create_app(
         dependencies=[Depends(require_guarded)],
     )
     app.state.services = Services(settings, database, doorbell, launcher)
+    app.state.live = Live.of(app.state.services)
     app.state.prefect_ui = prefect_ui or f"http://{settings.prefect.host}:{settings.prefect.port}"
     depths = QueueDepths(database, message_kinds=MESSAGE_KINDS, decision_kinds=OUTBOX_KINDS)
-    app.state.metrics = gathered(depths, *collectors)
+    app.state.metrics = gathered(depths, ChannelDepths(database), *collectors)
     app.openapi = partial(openapi.describe, app)
     errors.install(app)
     app.state.access = Access(settings, database)
     app.add_middleware(Guard, access=app.state.access)
     for router in (access_routes.router, access_keys.router):
         app.include_router(router)
-    for room in (messages, sessions, decisions, health, metrics):
+    for router in agent.routers(settings.instructions):
+        app.include_router(router)
+    for room in (messages, sessions, decisions, frontend, health, metrics):
         app.include_router(room.router)
     return app
 

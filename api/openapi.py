@@ -27,6 +27,10 @@ TAGS = [
     {"name": "messages", "description": "What comes in."},
     {"name": "sessions", "description": "What is known."},
     {"name": "decisions", "description": "What was decided, and why."},
+    {"name": "agents", "description": "Sessions of agents, and what agents are told and say."},
+    {"name": "instructions", "description": "What agents are told to do, and what became of it."},
+    {"name": "live", "description": "What pages are told as it happens."},
+    {"name": "debug", "description": "By hand, for tests; offered when switched on."},
     {"name": "access", "description": "Who is asking, and what they may do."},
     {"name": "health", "description": "How the service does."},
 ]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from api.live.state import end_streams
 from core.listening import listen
 
 #: How long requests under way may take to end when the server stops, in seconds.
@@ -29,6 +30,7 @@ class ApiServer:
 
     def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
         """Take what to serve and where; nothing is opened. Port 0 takes a free one."""
+        self._app = app
         self._host = host
         self._port = port
         self._server = _Server(
@@ -66,8 +68,9 @@ class ApiServer:
             await asyncio.shield(self._serving)
 
     async def stop(self) -> None:
-        """Let requests under way end, then stop listening."""
+        """Let requests under way end, and streams at once; then stop listening."""
         self._server.should_exit = True
+        end_streams(self._app)
         if self._serving:
             await self._serving
 

@@ -46,6 +46,9 @@ class InstructionSettings(Section):
     max_log_entries: int = Field(
         default=500, ge=1, description="Most lines of an agent's log in one POST."
     )
+    debug_routes: bool = Field(
+        default=False, description="Offer /debug/…: sessions and instructions by hand, for tests."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> "InstructionSettings":
@@ -78,13 +81,10 @@ class StreamSettings(Section):
         default=512, ge=1, description="Most streams of pages that one API process serves."
     )
     max_per_caller: int = Field(
-        default=64,
+        default=256,
         ge=1,
         description="Most streams of one caller, or of one address where nobody is asked.",
     )
     replay_events: int = Field(
         default=1_000, ge=0, description="Most past events that a page which comes back is sent."
-    )
-    debug_routes: bool = Field(
-        default=False, description="Offer /debug/…: sessions and instructions by hand, for tests."
     )

@@ -1,6 +1,6 @@
 """The one table of who may use which route: its method and path, and the permission it asks for.
 
-Parameters of a path are `{}`, whatever the route calls them. A route that is missing here is
+What parameters of a path are called makes no difference. A route that is missing here is
 refused. Roles and their permissions: `core/permissions.py`.
 """
 
@@ -83,6 +83,11 @@ _BY_PERMISSION: Final[Mapping[Permission, str]] = {
         GET /quality_metrics
         GET /quality_metric/{}/gridsquares/{}/foilhole_quality_predictions
         GET /frontend/events/stream
+        GET /agent/sessions
+        GET /agent/sessions/{session_id}
+        GET /agent/sessions/{session_id}/logs
+        GET /instructions
+        GET /instructions/{id}
     """,
     Permission.MESSAGES_READ: """
         GET /messages
@@ -140,6 +145,19 @@ _BY_PERMISSION: Final[Mapping[Permission, str]] = {
         POST /agent/{}/session/{}/heartbeat
         POST /agent/{}/session/{}/logs
     """,
+    Permission.AGENT_SESSIONS: """
+        POST /agent/sessions
+        PATCH /agent/sessions/{session_id}
+        POST /agent/sessions/{session_id}/end
+    """,
+    Permission.INSTRUCTIONS_CREATE: """
+        POST /instructions
+        POST /instructions/{id}/cancel
+    """,
+    Permission.INSTRUCTIONS_APPROVE: """
+        POST /instructions/{id}/approve
+        POST /instructions/{id}/reject
+    """,
     Permission.DEBUG: """
         GET /debug/agent-connections
         GET /debug/connection-stats
@@ -150,6 +168,9 @@ _BY_PERMISSION: Final[Mapping[Permission, str]] = {
         GET /debug/session/{}/instructions
         POST /debug/session/{}/create-instruction
     """,
+    Permission.AUDIT_READ: """
+        GET /audit
+    """,
     Permission.USERS_MANAGE: """
         GET /auth/keys
         POST /auth/keys
@@ -159,7 +180,7 @@ _BY_PERMISSION: Final[Mapping[Permission, str]] = {
 
 
 def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.split("\n") if line.strip()]
+    return [_PARAMETER.sub("{}", line.strip()) for line in text.split("\n") if line.strip()]
 
 
 PUBLIC: Final = frozenset(_lines(_PUBLIC))

@@ -8,7 +8,7 @@ Source: the SmartEM HTTP contract, "Agent channel".
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 
@@ -30,7 +30,7 @@ class Held(StrEnum):
     DRY_RUN = "dry-run"
 
 
-class Status(StrEnum):
+class InstructionStatus(StrEnum):
     """How far an instruction is."""
 
     PENDING = "pending"
@@ -41,6 +41,10 @@ class Status(StrEnum):
     DECLINED = "declined"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+
+
+#: For those who speak of instructions anyway; the long name is for the API's document.
+Status: TypeAlias = InstructionStatus
 
 
 class Ack(StrEnum):

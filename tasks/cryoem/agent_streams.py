@@ -4,6 +4,7 @@ See `models.cryoem.instructions.sending` for why nothing is lost when a process 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from core import metrics
@@ -50,18 +51,19 @@ async def claim(
     )
 
 
-async def mark_sent(where: Instructing, sent: Sequence[Instruction]) -> None:
-    """Note that the bytes of claimed instructions have left."""
+async def mark_sent(where: Instructing, sent: Sequence[Instruction]) -> datetime | None:
+    """Note that the bytes of claimed instructions have left; return when one is due again."""
     now, chosen = utcnow(), where.settings.instructions
-    repeats = await where.database.write(
+    noted = await where.database.write(
         sending.mark_sent, sent, now=now, patience=Patience(chosen.ack_seconds, chosen.resends)
     )
-    metrics.INSTRUCTION_RESENDS.inc(repeats)
-    metrics.INSTRUCTIONS.labels("sent").inc(len(sent) - repeats)
+    metrics.INSTRUCTION_RESENDS.inc(noted.repeats)
+    metrics.INSTRUCTIONS.labels("sent").inc(len(sent) - noted.repeats)
     for one in sent:
         if one.sent_at is None:
             since = (now - (one.judged_at or one.created_at)).total_seconds()
             metrics.INSTRUCTION_SECONDS.observe_many([since], one.priority)
+    return noted.next_due
 
 
 async def alive(where: Instructing, *, session_id: str, connection_id: str) -> None:

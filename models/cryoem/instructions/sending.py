@@ -145,10 +145,20 @@ def require_stream(session: Session, session_id: str, connection_id: str) -> Non
         raise Conflict(f"A newer stream of session {session_id} has taken the place of this one.")
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What was noted as sent."""
+
+    #: How many had been sent before.
+    repeats: int
+    #: When the first of them is due again.
+    next_due: datetime | None
+
+
 def mark_sent(
     session: Session, sent: Collection[Instruction], *, now: datetime, patience: Patience
-) -> int:
-    """Note that the bytes of claimed instructions have left; return how many were repeats.
+) -> Sent:
+    """Note that the bytes of claimed instructions have left.
 
     One that was acknowledged, cancelled or expired meanwhile stays so, and is counted only.
     """
@@ -174,7 +184,8 @@ def mark_sent(
         session.add(one)
     session.flush()
     live.announce(session, news)
-    return repeats
+    due = [one.next_send_at for one in rows if one.next_send_at is not None]
+    return Sent(repeats, min(due, default=None))
 
 
 def heard(session: Session, *, session_id: str, now: datetime) -> AgentConnection | None:

@@ -7,10 +7,11 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from domains.cryoem.instructions import Ack, Held, InstructionType, Mode, Priority, Status
-from domains.cryoem.manifests import Finite, Moment, Text
+from domains.cryoem.manifests import Finite, Text
 from models.cryoem.api_schemas import DecisionDetail
 from models.cryoem.instructions.tables import SessionStatus
 from models.cryoem.messages.base import Name, storable
+from models.cryoem.smartem.requests import When
 from models.paging import View
 
 _JsonObject = Annotated[dict[str, Any], AfterValidator(storable)]
@@ -257,7 +258,7 @@ class AckGiven(_Given):
     processing_time_ms: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
         None, description="How long it took."
     )
-    processed_at: Moment | None = Field(None, description="When, by the agent's clock.")
+    processed_at: When | None = Field(None, description="When, by the agent's clock.")
 
 
 class AckAnswer(View):
@@ -285,7 +286,7 @@ class LogEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    timestamp: Moment = Field(description="When it was written.")
+    timestamp: When = Field(description="When it was written.")
     level: Annotated[Text, Field(max_length=50)] = Field(description="Such as INFO.")
     logger_name: Annotated[Text, Field(max_length=500)] = Field(description="Who wrote it.")
     message: Annotated[Text, Field(max_length=100_000)] = Field(description="What it says.")

@@ -1,15 +1,23 @@
 """The agent channel on a test's own database."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
+from httpx_sse import ServerSentEvent, aconnect_sse
 from sqlalchemy import select
 from sqlmodel import Session, SQLModel
 
+from api.app import create_app
+from api.server import ApiServer
 from api.state import Services
 from blocks.resources import opened_doorbell
+from core.instruction_settings import InstructionSettings, StreamSettings
 from domains.cryoem.instructions import Mode, Priority
 from models.cryoem.instructions.making import NewInstruction
 from models.cryoem.instructions.sessions import NewSession
@@ -86,3 +94,78 @@ async def channel(database: Database) -> AsyncIterator[Channel]:
     launcher = RecordingLauncher()
     async with opened_doorbell(database) as doorbell:
         yield Channel(Services(short_settings(), database, doorbell, launcher), launcher)
+
+
+@dataclass
+class Streams:
+    """The API on a port, with short windows; and streams of it, read as they come."""
+
+    url: str
+    server: ApiServer
+    client: httpx.AsyncClient
+    channel: Channel
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, seen: str | None = None, **params: str
+    ) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
+        headers = {"Last-Event-ID": seen} if seen is not None else {}
+        async with aconnect_sse(self.client, "GET", path, params=params, headers=headers) as source:
+            assert source.response.status_code == 200, await source.response.aread()
+            yield aiter(source.aiter_sse())
+
+    def agent(self, of: AgentSession, **values: Any) -> Any:
+        """Open the stream of a session's agent."""
+        path = f"/agent/{of.agent_id}/session/{of.session_id}/instructions/stream"
+        return self.stream(path, **values)
+
+    def page(self, *types: str, **values: Any) -> Any:
+        """Open the stream of a page."""
+        given = {"event_types": ",".join(types)} if types else {}
+        return self.stream("/frontend/events/stream", **given, **values)
+
+    async def ack(self, of: AgentSession, ident: str, status: str, **said: Any) -> httpx.Response:
+        path = f"/agent/{of.agent_id}/session/{of.session_id}/instructions/{ident}/ack"
+        return await self.client.post(path, json={"status": status, **said})
+
+
+async def following(events: AsyncIterator[ServerSentEvent], *kinds: str) -> dict[str, Any]:
+    """Return the data of the next event of these kinds, whatever comes before."""
+    async with asyncio.timeout(20):
+        async for event in events:
+            if event.event in kinds:
+                return {**json.loads(event.data), "_id": event.id, "_event": event.event}
+    raise AssertionError(f"the stream ended without {kinds}")
+
+
+@asynccontextmanager
+async def serving(channel: Channel, **changes: Any) -> AsyncIterator[Streams]:
+    """Serve the API on a port, with settings changed."""
+    settings = short_settings(**changes)
+    channel.services = Services(
+        settings, channel.services.database, channel.services.doorbell, channel.launcher
+    )
+    app = create_app(
+        settings,
+        database=channel.services.database,
+        doorbell=channel.services.doorbell,
+        launcher=channel.launcher,
+    )
+    server = ApiServer(app, host="127.0.0.1", port=0)
+    await server.start()
+    try:
+        async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+            yield Streams(server.url, server, client, channel)
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def streams(channel: Channel) -> AsyncIterator[Streams]:
+    """The API on a port, with heartbeats and second sends that a test need not wait for."""
+    async with serving(
+        channel,
+        streams=StreamSettings(heartbeat_seconds=0.3, progress_seconds=0),
+        instructions=InstructionSettings(ack_seconds=0.2, resends=2, debug_routes=True),
+    ) as made:
+        yield made

@@ -1,0 +1,1 @@
+"""Server-sent events: what agents and pages are told as it happens."""

@@ -1,0 +1,190 @@
+"""What changed, read once for all streams of a process.
+
+The hub waits for the announcement that each commit of news makes (or, on SQLite, for any commit),
+reads what is new in one go, and hands it to the streams; no stream asks by itself. It runs while
+there are streams.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from api.live.events import News, Shown, Wanted, progress_of, read_news
+from core.announcing import NEWS
+from core.errors import StorageUnavailable
+from core.instruction_settings import StreamSettings
+from messaging.doorbell import Doorbell, woken
+from models.cryoem.instructions import live
+from models.database import Database
+
+logger = logging.getLogger(__name__)
+
+#: Most events read at once.
+_AT_ONCE: Final = 1_000
+#: A stream that so many events wait for takes none: it is closed, and comes back for them.
+_MOST_WAITING: Final = 5_000
+#: After a failed look at the database, in seconds.
+_LOOK_AGAIN: Final = 1.0
+
+
+@dataclass(eq=False)
+class Subscription:
+    """What waits for one stream of a page."""
+
+    wanted: Wanted
+    #: Number of the newest event that was read before the stream began.
+    since: int
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: list[bytes] = field(default_factory=list)
+    #: It did not keep up: what waited is thrown away.
+    lost: bool = False
+
+    def put(self, news: Sequence[Shown]) -> None:
+        """Add what the stream shows."""
+        frames = [one.frame for one in news if self.wanted.takes(one)]
+        if not frames or self.lost:
+            return
+        self.waiting += frames
+        if len(self.waiting) > _MOST_WAITING:
+            self.lost = True
+            self.waiting.clear()
+        self.event.set()
+
+    def take(self) -> bytes:
+        """Return all that waits, and clear it."""
+        self.event.clear()
+        frames, self.waiting = self.waiting, []
+        return b"".join(frames)
+
+
+class Hub:
+    """Reads news for all streams of a process while there are any."""
+
+    def __init__(self, settings: StreamSettings, database: Database, doorbell: Doorbell) -> None:
+        """Take what it needs; nothing runs before the first stream."""
+        self._settings = settings
+        self._database = database
+        self._doorbell = doorbell
+        self._pages: set[Subscription] = set()
+        self._agents: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._streams = 0
+        self._running: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._seq = 0
+        self._changed: set[UUID] = set()
+        self._progress_at = float("-inf")
+        #: True once the server stops: streams end.
+        self.closing = False
+
+    @asynccontextmanager
+    async def pages(self, wanted: Wanted) -> AsyncIterator[Subscription]:
+        """Give a subscription to all that is new from now on."""
+        async with self._serving():
+            made = Subscription(wanted, self._seq)
+            self._pages.add(made)
+            try:
+                yield made
+            finally:
+                self._pages.discard(made)
+
+    @asynccontextmanager
+    async def agents(self, session_id: str) -> AsyncIterator[asyncio.Event]:
+        """Give an event that is set when an agent's stream may have something to do."""
+        async with self._serving():
+            with self._watching(session_id) as event:
+                yield event
+
+    def close(self) -> None:
+        """Have all streams end, since the server stops."""
+        self.closing = True
+        for page in self._pages:
+            page.event.set()
+        for events in self._agents.values():
+            for event in events:
+                event.set()
+
+    @contextmanager
+    def _watching(self, session_id: str) -> Iterator[asyncio.Event]:
+        event = asyncio.Event()
+        self._agents[session_id].add(event)
+        try:
+            yield event
+        finally:
+            self._agents[session_id].discard(event)
+            if not self._agents[session_id]:
+                del self._agents[session_id]
+
+    @asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
+        self._streams += 1
+        if self._running is None:
+            self._ready.clear()
+            # Not as whoever opened the first stream: it reads for all of them.
+            self._running = asyncio.create_task(self._run(), name="live-news", context=Context())
+        try:
+            await self._ready.wait()
+            yield
+        finally:
+            self._streams -= 1
+            if not self._streams and self._running is not None:
+                running, self._running = self._running, None
+                running.cancel()
+
+    async def _run(self) -> None:
+        with self._doorbell.listening(*NEWS) as bell:
+            started = False
+            while True:
+                try:
+                    if not started:
+                        self._seq = await self._database.read(live.newest_seq)
+                        started = True
+                        self._ready.set()
+                    await self._look(bell)
+                except (StorageUnavailable, DBAPIError):
+                    # The loop of this part of the process: streams stay, and news come later.
+                    logger.exception("Could not read news", extra={"action": "news_unread"})
+                    await asyncio.sleep(_LOOK_AGAIN)
+
+    async def _look(self, bell: asyncio.Event) -> None:
+        bell.clear()
+        news = await self._database.read(read_news, self._seq, limit=_AT_ONCE)
+        self._tell(news)
+        if news.full:
+            return
+        wait = self._settings.look_seconds
+        if self._changed:
+            due = self._progress_at + self._settings.progress_seconds - monotonic()
+            if due <= 0:
+                await self._count()
+            else:
+                wait = min(wait, due)
+        await woken(bell, timeout=wait)
+
+    def _tell(self, news: News) -> None:
+        self._seq = news.seq
+        self._changed |= news.changed
+        for one in news.shown:
+            if one.wakes and one.session_id in self._agents:
+                for event in self._agents[one.session_id]:
+                    event.set()
+        if news.shown:
+            for page in self._pages:
+                page.put(news.shown)
+
+    async def _count(self) -> None:
+        """Count what changed, for the pages that are told how far acquisitions are."""
+        changed, self._changed = self._changed, set()
+        self._progress_at = monotonic()
+        if any(page.wanted.has("acquisition.progress") for page in self._pages):
+            for page_of in await self._database.read(progress_of, changed, self._seq):
+                for page in self._pages:
+                    page.put([page_of])

@@ -1,0 +1,47 @@
+"""What streams need, made with the application and handed to each request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.live.hub import Hub
+from api.live.limits import Limits
+from api.state import Services
+from core.caller import current_caller
+
+
+@dataclass(frozen=True)
+class Live:
+    """The streams of one process."""
+
+    hub: Hub
+    limits: Limits
+
+    @classmethod
+    def of(cls, services: Services) -> "Live":
+        """Return the streams of an application; nothing runs before the first."""
+        chosen = services.settings.streams
+        return cls(Hub(chosen, services.database, services.doorbell), Limits(chosen))
+
+
+def _live(request: Request) -> Live:
+    return request.app.state.live
+
+
+Streaming = Annotated[Live, Depends(_live)]
+
+
+def caller_of(request: Request) -> str:
+    """Return whose stream a request is for: the caller, or the address where nobody is asked."""
+    caller = current_caller()
+    if caller.kind in {"user", "client", "key"}:
+        return f"{caller.kind} {caller.name}"
+    return request.client.host if request.client else "unknown"
+
+
+def end_streams(app: object) -> None:
+    """Have an application's streams end, since its server stops; they would stay for ever."""
+    live = getattr(getattr(app, "state", None), "live", None)
+    if isinstance(live, Live):
+        live.hub.close()
