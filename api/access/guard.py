@@ -112,6 +112,8 @@ class Guard:
             self._require_direct(scope)
             return ANYONE
         caller = await self._access.bearer(_bearer_token(scope))
+        # For the audit, which tells of refusals too.
+        scope.setdefault("state", {})["caller"] = caller
         if name in rules.ANYBODY_KNOWN:
             return caller
         permission = rules.PERMISSIONS.get(name)

@@ -60,11 +60,7 @@ def _add(session: Session, wanted: KeyWanted, caller: Caller) -> tuple[ApiKey, s
 
 
 def _require_no_more(given: Caller, giver: Caller) -> None:
-    """Refuse a key that may do or see more than who makes it."""
+    """Refuse a key that may do more than who makes it."""
     if not given.permissions <= giver.permissions:
         beyond = ", ".join(sorted(given.permissions - giver.permissions))
         raise NotPermitted(f"A key may do no more than {giver.name}: leave out {beyond}.")
-    if giver.organisations is not None and not (
-        given.organisations is not None and given.organisations <= giver.organisations
-    ):
-        raise NotPermitted(f"A key may see no more sessions than {giver.name}.")

@@ -86,7 +86,7 @@ async def by_client_secret(
     """
     access.throttle.check(address)
     asked = read_scopes(scopes)
-    client = await access.database.read(machines.active_client, name.strip().lower())
+    client = await access.database.read(machines.active_client, name)
     # As long for who is not there as for who is.
     if not same_secret(secret, client.secret_hash if client else "") or client is None:
         _refuse(access, address, f"client {name!r}", "The client's name or secret is wrong.")

@@ -94,7 +94,7 @@ class KeyWanted(BaseModel):
     )
     organisations: (
         Annotated[
-            list[Annotated[str, Field(min_length=1, max_length=200)]],
+            list[Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]],
             Field(min_length=1, max_length=1_000),
         ]
         | None

@@ -26,6 +26,12 @@ def normal_name(name: str) -> str:
     return found
 
 
+def known_name(name: str) -> str | None:
+    """Return the name to look for; None where nobody can be called so."""
+    found = name.strip().lower()
+    return found if _NAME.fullmatch(found) else None
+
+
 def read_scopes(names: Iterable[str]) -> list[str] | None:
     """Return the names of permissions, once each; None for none, which means all of the role.
 

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from core.errors import BadInput, Conflict, NotFound
 from core.permissions import Role
-from models.access.grants import normal_name, read_organisations, read_scopes
+from models.access.grants import known_name, normal_name, read_organisations, read_scopes
 from models.access.secrets import KEY_MARK, hash_secret, make_secret, prefix_of
 from models.access.tables import ApiKey, MachineClient
 
@@ -59,7 +59,7 @@ def disable_client(session: Session, name: str, *, now: datetime) -> None:
     Raises:
         NotFound: There is none of that name.
     """
-    client = session.get(MachineClient, name.strip().lower())
+    client = _client(session, name)
     if client is None:
         raise NotFound(f"There is no client {name}. `athanor clients list` shows which there are.")
     client.disabled_at = client.disabled_at or now
@@ -68,8 +68,13 @@ def disable_client(session: Session, name: str, *, now: datetime) -> None:
 
 def active_client(session: Session, name: str) -> MachineClient | None:
     """Return the machine client of that name, unless it is shut out."""
-    client = session.get(MachineClient, name)
+    client = _client(session, name)
     return None if client is None or client.disabled_at is not None else client
+
+
+def _client(session: Session, name: str) -> MachineClient | None:
+    known = known_name(name)
+    return session.get(MachineClient, known) if known is not None else None
 
 
 def add_key(
@@ -129,7 +134,8 @@ def revoke_key(session: Session, prefix: str, *, now: datetime) -> ApiKey:
     Raises:
         NotFound: There is none that begins so.
     """
-    key = session.get(ApiKey, prefix)
+    # No prefix of ours has another letter; PostgreSQL would not even look for some.
+    key = session.get(ApiKey, prefix) if prefix.isascii() and prefix.isprintable() else None
     if key is None:
         raise NotFound(f"There is no key {prefix}. `athanor keys list` shows which there are.")
     key.revoked_at = key.revoked_at or now

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from core.errors import Conflict, NotFound
 from core.permissions import Role
-from models.access.grants import normal_name, read_organisations
+from models.access.grants import known_name, normal_name, read_organisations
 from models.access.secrets import hash_password
 from models.access.tables import AccessUser, Login, RefreshToken
 
@@ -48,7 +48,7 @@ def add_user(
 def find_user(session: Session, name: str) -> AccessUser | None:
     """Return the user of that name, if there is one."""
     return session.scalars(
-        select(AccessUser).where(col(AccessUser.name) == name.strip().lower())
+        select(AccessUser).where(col(AccessUser.name) == known_name(name))
     ).one_or_none()
 
 

@@ -1,0 +1,1 @@
+"""What decides on access, without a database."""
