@@ -13,7 +13,18 @@ from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import BigInteger, ColumnElement, Select, String, cast, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    String,
+    Uuid,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+)
 from sqlalchemy import literal_column as sql
 from sqlalchemy import tuple_ as row_of
 from sqlmodel import Session, SQLModel
@@ -22,6 +33,7 @@ from core.errors import BadInput, CursorRejected, NotFound
 from models.athena import Time
 from models.paging import Keyset, View
 from models.sql import one_of, table_of
+from models.uuid_text import uuid_text
 
 Row: TypeAlias = dict[str, Any]
 Condition: TypeAlias = ColumnElement[bool]
@@ -49,6 +61,11 @@ class Shown:
 
     value: Any
     convert: Callable[[Any], Any] | None = None
+
+    @cached_property
+    def selected(self) -> Any:
+        """Return what is asked of the database: uuids as text, which is what they become."""
+        return uuid_text(self.value) if isinstance(self.value.type, Uuid) else self.value
 
 
 @dataclass(frozen=True)
@@ -150,19 +167,20 @@ def read(
         found += _part(session, listing, asked, rest, count + 1 - len(found), filled=False)
     more = len(found) > count
     del found[count:]
-    last = found[-1] if more else None
     items = _dictionaries(session, listing, asked.fields, found)
-    if last is None:
+    if not more:
         return Rows(items)
-    return Rows(items, sort.keyset.write((asked.sort, last[-1], last[-2])))
+    uuid = UUID(found[-1][-2])
+    value = uuid if sort.key is UUID else found[-1][-1]
+    return Rows(items, sort.keyset.write((asked.sort, value, uuid)))
 
 
 def find(session: Session, listing: Listing, uuids: Sequence[UUID]) -> list[Row]:
     """Return all fields of the rows that are there, of at most a thousand, in this order."""
-    statement = _statement(listing, listing.names, listing.uuid)
+    statement = _statement(listing, listing.names)
     found = session.execute(statement.where(one_of(session, listing.uuid, uuids))).all()
     rows = _dictionaries(session, listing, listing.names, found)
-    known = {row[-2]: shown for row, shown in zip(found, rows, strict=True)}
+    known = {UUID(row[-2]): shown for row, shown in zip(found, rows, strict=True)}
     return [known[uuid] for uuid in uuids if uuid in known]
 
 
@@ -218,8 +236,10 @@ def _part(
     """Return rows that have a value of the sort, or those that have none."""
     name = asked.sort.removeprefix("-")
     sort, down = listing.sorts[name], asked.sort.startswith("-")
-    keys = [listing.uuid] if name == "uuid" or not filled else [sort.attribute, listing.uuid]
-    statement = _statement(listing, asked.fields, sort.attribute).where(*asked.where)
+    keys = [listing.uuid]
+    if filled and sort.key is not UUID:
+        keys.insert(0, sort.attribute)
+    statement = _statement(listing, asked.fields, keys[0]).where(*asked.where)
     if sort.nullable:
         empty = sort.attribute.is_(None)
         statement = statement.where(~empty if filled else empty)
@@ -232,10 +252,12 @@ def _part(
     return session.execute(statement).all()
 
 
-def _statement(listing: Listing, fields: Sequence[str], key: Any) -> Select[Any]:
-    """Return the selection of fields, then of uuid and sort key."""
-    values = [listing.fields[name].value for name in fields if name in listing.fields]
-    return _select(listing, *values, listing.uuid.label("the_uuid"), key.label("the_key"))
+def _statement(listing: Listing, fields: Sequence[str], key: Any = None) -> Select[Any]:
+    """Return the selection of fields, then of uuid and sort key, where that is another."""
+    values = [listing.fields[name].selected for name in fields if name in listing.fields]
+    other = null() if key is None or key is listing.uuid else key
+    last = (uuid_text(listing.uuid).label("the_uuid"), other.label("the_key"))
+    return _select(listing, *values, *last)
 
 
 def _select(listing: Listing, *values: Any) -> Select[Any]:
@@ -256,6 +278,6 @@ def _dictionaries(
     rows = [dict(zip(read, row, strict=False)) for row in zip(*columns, strict=True)]
     filled = listing.filled
     if filled is not None and not filled.names.isdisjoint(fields):
-        filled.fill(session, dict(zip(columns[-2], rows, strict=True)))
+        filled.fill(session, dict(zip(map(UUID, columns[-2]), rows, strict=True)))
         rows = [{name: row[name] for name in fields} for row in rows]
     return rows

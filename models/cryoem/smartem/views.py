@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, and_, case, cast, func, or_, select
+from sqlalchemy import Select, String, and_, case, cast, false, func, or_, select
 from sqlmodel import Session, SQLModel, col
 
 from core.errors import NotFound
@@ -237,7 +237,7 @@ HOLES = Listing(
         Hole,
         foilhole_id=_text(col(Hole.hole_id)),
         gridsquare_id=_text(col(Square.square_id)),
-        is_near_grid_bar=Shown(col(Hole.is_near_grid_bar), bool),
+        is_near_grid_bar=Shown(func.coalesce(col(Hole.is_near_grid_bar), false())),
         **_status(col(Hole.status)),
         **_pixels(Hole, "x_location", "y_location", "diameter"),
     ),
