@@ -14,9 +14,10 @@ from core.retention_settings import RetentionSettings
 from domains.retention import Age, Operation, PolicyName, RetentionPolicy, named
 from models.database import Database
 from models.retention import ageing, reckoning, removal
+from models.retention.conditions import Reckoning
 from models.retention.removal import Cut, Due
 from models.retention.report import AgedRows, RemovedSession, RetentionReport, RetentionStats
-from models.retention.rules import Reckoning, Rule
+from models.retention.rules import Rule
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import getpass
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -10,6 +10,9 @@ import typer
 from core.settings import Settings
 from entrypoints import showing
 from entrypoints.showing import AsJson, Cursor, Limit
+
+if TYPE_CHECKING:
+    from models.audit import AuditEntry
 
 
 class Planner(StrEnum):
@@ -155,6 +158,7 @@ def hold(
 
     with opened_database(Settings()) as database, database.transaction() as session:
         held = holds.hold(session, grid_uuid, reason=reason, by=_who(), now=utcnow())
+        session.add(_audited(grid_uuid, "hold", None, {"reason": reason}))
     typer.echo(f"{grid_uuid} is held by {held.held_by}: {held.reason}")
 
 
@@ -173,7 +177,29 @@ def release(
 
     with opened_database(Settings()) as database, database.transaction() as session:
         was = holds.release(session, grid_uuid)
+        before = {"reason": was.reason, "held_by": was.held_by}
+        session.add(_audited(grid_uuid, "release", before, {"released": reason}))
     typer.echo(f"{grid_uuid} is released ({reason}). It was held by {was.held_by}: {was.reason}")
+
+
+def _audited(
+    grid: UUID, command: str, before: dict[str, str] | None, after: dict[str, str]
+) -> "AuditEntry":
+    """Return the row of the audit for a command, as the API writes one for a request."""
+    from core.clock import utcnow  # noqa: PLC0415 (as above)
+    from models.audit import AuditEntry  # noqa: PLC0415 (as above)
+
+    return AuditEntry(
+        at=utcnow(),
+        caller=_who(),
+        caller_kind="system",
+        method="command",
+        route=f"athanor sessions {command}",
+        entity="session_hold",
+        entity_id=str(grid),
+        before=before,
+        after=after,
+    )
 
 
 def _who() -> str:

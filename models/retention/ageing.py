@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, literal, select, tuple_, update
 from sqlmodel import Session, SQLModel
 
-from models.retention.rules import Reckoning, Rule
+from models.retention.conditions import Reckoning
+from models.retention.rules import Rule
 from models.sql import table_of
 
 #: The key of a row, in the order of the table's primary key.

@@ -10,9 +10,10 @@ from models.cryoem.decision_tables import AthenaSession
 from models.cryoem.tables import Acquisition, Grid
 from models.registry import all_tables
 from models.retention import ageing, removal
+from models.retention.conditions import Reckoning
 from models.retention.removal import Due
 from models.retention.report import AgedRows, RemovedSession, RetentionReport, TableSize
-from models.retention.rules import RULES, Reckoning, Rule
+from models.retention.rules import RULES, Rule
 from models.retention.tables import SessionHold
 from models.sql import table_of
 

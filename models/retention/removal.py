@@ -25,7 +25,7 @@ from models.cryoem.instructions.tables import (
 )
 from models.cryoem.tables import Acquisition, Grid
 from models.inbox import InboxMessage
-from models.retention import holds, rules
+from models.retention import conditions, holds
 from models.retention.ageing import Step, count_where, step
 from models.retention.subtree import ACQUISITION, BRANCHES, DRAINS, ROOT, Branch, agents_of
 from models.retention.tables import SessionHold, SessionRemoval, SessionRestore
@@ -182,9 +182,9 @@ def cuts(grid: UUID, *, now: datetime) -> list[Cut]:
     """Return what becomes of a session's rows, in the order in which it can be done."""
     agents = select(col(AgentSession.session_id)).where(agents_of(grid))
     told = col(Instruction.session_id).in_(agents)
-    acknowledged, archived = rules.acknowledged(), rules.archived(now)
+    acknowledged, archived = conditions.acknowledged(), conditions.archived(now)
     answered = exists().where(
-        col(Instruction.session_id) == col(AgentSession.session_id), rules.acknowledged()
+        col(Instruction.session_id) == col(AgentSession.session_id), conditions.acknowledged()
     )
     detached = {
         "grid_uuid": None,
@@ -194,7 +194,7 @@ def cuts(grid: UUID, *, now: datetime) -> list[Cut]:
     return [
         Cut(
             Instruction,
-            and_(told, acknowledged, ~rules.is_archived(col(Instruction.payload))),
+            and_(told, acknowledged, ~conditions.is_archived(col(Instruction.payload))),
             {"payload": archived, "evidence": [], "extra": None},
         ),
         Cut(Instruction, and_(told, ~acknowledged)),

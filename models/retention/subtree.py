@@ -53,6 +53,7 @@ from models.cryoem.weight_tables import (
 from models.drain import Drain
 from models.inbox import InboxMessage
 from models.outbox import OutboxMessage
+from models.visibility.owners import SessionOwner
 
 #: Which rows of a table belong to a session.
 Belongs = Callable[[UUID], ColumnElement[bool]]
@@ -113,20 +114,30 @@ def _on_tile(grid: UUID) -> ColumnElement[bool]:
     return col(TileSquare.tile_uuid).in_(tiles)
 
 
-def agents_of(grid: UUID) -> ColumnElement[bool]:
-    """Return the condition of an agent's session at this session's microscope."""
-    # One that names only the acquisition goes with the last of its grids.
+def _own_acquisition(grid: UUID) -> Any:
+    """Return the query for a session's acquisition, if it has no other grid."""
     other = aliased(Grid)
-    acquisition = select(col(Grid.acquisition_uuid)).where(
+    return select(col(Grid.acquisition_uuid)).where(
         col(Grid.uuid) == grid,
         ~exists().where(
             col(other.acquisition_uuid) == col(Grid.acquisition_uuid), col(other.uuid) != grid
         ),
     )
+
+
+def agents_of(grid: UUID) -> ColumnElement[bool]:
+    """Return the condition of an agent's session at this session's microscope."""
+    # One that names only the acquisition goes with the last of its grids.
     return or_(
         col(AgentSession.grid_uuid) == grid,
-        col(AgentSession.grid_uuid).is_(None) & col(AgentSession.acquisition_uuid).in_(acquisition),
+        col(AgentSession.grid_uuid).is_(None)
+        & col(AgentSession.acquisition_uuid).in_(_own_acquisition(grid)),
     )
+
+
+def _owner_of(grid: UUID) -> ColumnElement[bool]:
+    uuid = col(SessionOwner.uuid)
+    return or_(uuid == grid, uuid.in_(_own_acquisition(grid)))
 
 
 def _agents(grid: UUID) -> Any:
@@ -177,6 +188,7 @@ BRANCHES: Final = (
     _by_grid(Square),
     Branch(AtlasTile, _of_atlas),
     _by_grid(Atlas),
+    Branch(SessionOwner, _owner_of),
 )
 
 #: The session itself, last of all: while it is there, a removal that was interrupted is found.

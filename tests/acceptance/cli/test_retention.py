@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlmodel import col
 
 from core.clock import utcnow
 from entrypoints import smartem
+from models.audit import AuditEntry
 from models.cryoem.decision_tables import AthenaSession
 from models.cryoem.tables import Acquisition, Grid
 from models.database import Database
@@ -47,7 +49,7 @@ def test_what_a_dry_run_counts_is_what_goes(athanor: Athanor, old: None) -> None
     assert "trial" not in athanor("retention", "stats").output
 
 
-def test_a_held_session_stays_until_it_is_released(athanor: Athanor, old: None) -> None:
+def test_a_held_session_stays_until_it_is_released(athanor: Athanor, old: None, home: Path) -> None:
     assert athanor("sessions", "hold", GRID).code == 2
     assert "inquiry 7" in athanor("sessions", "hold", GRID, "--reason", "inquiry 7").output
     held = athanor("retention", "run", "--yes", "--json").json
@@ -58,6 +60,18 @@ def test_a_held_session_stays_until_it_is_released(athanor: Athanor, old: None) 
         f"Error: Session {GRID} is not held."
     )
     assert len(athanor("retention", "run", "--yes", "--json").json["sessions"]) == 1
+    database = Database(f"sqlite:///{home / 'athanor.db'}")
+    with database.reading() as session:
+        audited = session.scalars(select(AuditEntry).order_by(col(AuditEntry.seq))).all()
+    database.close()
+    assert [(one.route, one.before, one.after) for one in audited] == [
+        ("athanor sessions hold", None, {"reason": "inquiry 7"}),
+        (
+            "athanor sessions release",
+            {"reason": "inquiry 7", "held_by": audited[0].caller},
+            {"released": "closed"},
+        ),
+    ]
 
 
 def test_nobody_deletes_without_saying_so(

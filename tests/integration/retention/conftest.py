@@ -11,6 +11,7 @@ from core.clock import utcnow
 from domains.cryoem.instructions import Status
 from models.access.tables import AccessUser, Login, RefreshToken
 from models.answers import Answer
+from models.audit import AuditEntry
 from models.cryoem.decision_tables import Prediction
 from models.cryoem.instructions.tables import (
     AgentConnection,
@@ -36,6 +37,7 @@ from models.cryoem.weight_tables import (
     ModelWeightHistory,
 )
 from models.deliveries import Delivery
+from models.visibility.owners import SessionOwner
 from tests.integration.api.played import play
 from tests.session_fixtures import Here, SmallSession
 
@@ -227,6 +229,17 @@ def fill(session: Session, grid: UUID) -> None:
             )
         )
     agent_session(session, f"titan-{grid}", at, grid)
+    _fill_around(session, grid, at)
+
+
+def _fill_around(session: Session, grid: UUID, at: datetime) -> None:
+    session.add(
+        SessionOwner(
+            key=str(grid), uuid=grid, organisation="bag-7", claimed_by="ana", claimed_at=at
+        )
+    )
+    session.add(AuditEntry(at=at, caller="ana", caller_kind="user"))
+    session.add(AuditEntry(at=at, caller="ana", caller_kind="user"))
     user, login = uuid4(), uuid4()
     session.add(
         AccessUser(
