@@ -196,6 +196,20 @@ class AgentSettings(_Section):
         pattern=r"^[^/\\\x00]*$",
         description="Name of a file in a session's folder that says that the session has ended.",
     )
+    name: str = Field(
+        default="",
+        max_length=200,
+        description="Agent id under which it receives instructions; empty means this machine's "
+        "name.",
+    )
+    instructions: Literal["off", "dry-run", "athena"] = Field(
+        default="off",
+        description="What it does with instructions: receive none, log what it would do, or "
+        "see to it that Athena has the decisions behind them.",
+    )
+    instruction_seconds: float = Field(
+        default=120.0, gt=0, description="An instruction that takes longer has failed."
+    )
 
 
 class RabbitMqSettings(_Section):
