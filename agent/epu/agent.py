@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 from agent.beside import beside
 from agent.epu.outgoing import Depth, Refused
@@ -43,6 +44,18 @@ class Report:
     refused: tuple[Refused, ...] = ()
 
 
+class Companion(Protocol):
+    """Something else that the agent does while it watches."""
+
+    async def run(self) -> None:
+        """Do it until cancelled."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Return how it goes."""
+        ...
+
+
 class Agent:
     """Watches a folder and sees to it that the API gets to know all of it."""
 
@@ -74,6 +87,15 @@ class Agent:
         self._facts = facts
         self._running = Running(state)
         self._began = time.time()
+        self._instructions: Companion | None = None
+
+    def receive(self, instructions: Companion) -> None:
+        """Let something receive instructions while `run` watches."""
+        self._instructions = instructions
+
+    def grids(self) -> frozenset[UUID]:
+        """Return the uuids of the grids whose sessions are watched."""
+        return frozenset(self._watcher.status().sessions.values())
 
     def stop(self) -> None:
         """Let `run` return soon; what is not sent yet stays in the spool."""
@@ -104,10 +126,12 @@ class Agent:
             self._running.release()
 
     async def _watch(self) -> None:
-        async with beside(self._sender.run()) as sending:
+        async with beside(self._sender.run()) as sending, beside(self._receive()) as receiving:
             watching = asyncio.create_task(self._watcher.run())
             try:
-                await asyncio.wait({watching, sending}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {watching, sending, receiving}, return_when=asyncio.FIRST_COMPLETED
+                )
             finally:
                 self._watcher.stop()
                 await watching
@@ -115,6 +139,12 @@ class Agent:
             await asyncio.wait({sending}, timeout=_LAST_SECONDS)
             if sending.done():
                 sending.result()
+
+    async def _receive(self) -> None:
+        if self._instructions is None:
+            await asyncio.Event().wait()
+        else:
+            await self._instructions.run()
 
     async def _once(self) -> None:
         async with beside(self._sender.run()) as sending:
@@ -139,20 +169,21 @@ class Agent:
             await asyncio.sleep(_WRITE_EVERY)
             # A full disk must not end the watching; the spool complains of it loudly.
             with contextlib.suppress(AthanorError):
-                found = await self._described()
+                found = await self.described()
                 if found != written or time.monotonic() - at >= _BEAT_EVERY:
                     await asyncio.to_thread(self._write, found, ended=False)
                     written, at = found, time.monotonic()
 
     async def _say(self, *, ended: bool) -> None:
-        await asyncio.to_thread(self._write, await self._described(), ended=ended)
+        await asyncio.to_thread(self._write, await self.described(), ended=ended)
 
     def _write(self, found: dict[str, Any], *, ended: bool) -> None:
         # Of two agents on one folder, the first tells of itself for as long as it lives.
         if self._running.take():
             self._state.write_status({**found, "written_at": time.time(), "ended": ended})
 
-    async def _described(self) -> dict[str, Any]:
+    async def described(self) -> dict[str, Any]:
+        """Return what the status says, but for who wrote it when."""
         report = await self.report()
         watched, sending = report.watched, self._sender.status()
         now = time.time()
@@ -197,4 +228,5 @@ class Agent:
                 "trouble": sending.trouble,
                 "trouble_since": sending.trouble_since,
             },
+            "instructions": self._instructions and self._instructions.status(),
         }

@@ -62,10 +62,15 @@ END;
 """
 
 
-def opened(path: Path) -> sqlite3.Connection:
+def opened(path: Path, *, schema: str = _SCHEMA, version: int = VERSION) -> sqlite3.Connection:
     """Return a connection to the file; one that is damaged is put aside for a new one.
 
-    Nothing is lost with it: EPU's files are still there and are read again.
+    Nothing is lost with the spool: EPU's files are still there and are read again.
+
+    Args:
+        path: The file.
+        schema: The tables that a new one gets.
+        version: Raised with every change of them.
 
     Raises:
         StorageUnavailable: The folder or file cannot be used.
@@ -75,13 +80,13 @@ def opened(path: Path) -> sqlite3.Connection:
     except OSError as error:
         raise StorageUnavailable(f"{path.parent} cannot be made: {error.strerror}") from error
     try:
-        return _connected(path)
+        return _connected(path, schema, version)
     except sqlite3.OperationalError as error:
-        raise StorageUnavailable(f"The agent's spool {path} cannot be used: {error}") from error
+        raise StorageUnavailable(f"The agent's file {path} cannot be used: {error}") from error
     except sqlite3.DatabaseError as error:
         aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
         logger.warning(
-            "The agent's spool %s is damaged (%s): it is kept as %s, and all files are read again",
+            "The agent's file %s is damaged (%s): it is kept as %s, and a new one is begun",
             path,
             error,
             aside.name,
@@ -89,10 +94,10 @@ def opened(path: Path) -> sqlite3.Connection:
         )
         _put_aside(path, aside)
         with translated():
-            return _connected(path)
+            return _connected(path, schema, version)
 
 
-def opened_to_read(path: Path) -> sqlite3.Connection:
+def opened_to_read(path: Path, *, table: str = "total") -> sqlite3.Connection:
     """Return a connection that changes nothing.
 
     Raises:
@@ -107,14 +112,14 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
         )
         try:
-            database.execute("SELECT messages FROM total").fetchone()
+            database.execute(f"SELECT 1 FROM {table}").fetchone()  # noqa: S608 (a name of ours)
         except sqlite3.Error:
             database.close()
             raise
         return database
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connected(path: Path, schema: str, version: int) -> sqlite3.Connection:
     # Who uses it from several threads sees to it that one does at a time.
     database = sqlite3.connect(
         path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
@@ -127,13 +132,13 @@ def _connected(path: Path) -> sqlite3.Connection:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
         with written(database):
-            [version] = database.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _statements(_SCHEMA):
+            [found] = database.execute("PRAGMA user_version").fetchone()
+            if found == 0:
+                for statement in _statements(schema):
                     database.execute(statement)
-                database.execute(f"PRAGMA user_version = {VERSION}")
-            elif version != VERSION:
-                raise sqlite3.DatabaseError(f"it is of version {version}, not {VERSION}")
+                database.execute(f"PRAGMA user_version = {version}")
+            elif found != version:
+                raise sqlite3.DatabaseError(f"it is of version {found}, not {version}")
     except BaseException:
         database.close()
         raise
@@ -155,7 +160,7 @@ def _put_aside(path: Path, aside: Path) -> None:
         path.replace(aside)
     except OSError as error:
         raise StorageUnavailable(
-            f"The damaged spool {path} cannot be renamed: {error.strerror}"
+            f"The damaged file {path} cannot be renamed: {error.strerror}"
         ) from error
     for suffix in ("-wal", "-shm"):
         with suppress(OSError):
@@ -182,4 +187,4 @@ def translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StorageUnavailable(f"The agent's spool cannot be used: {error}") from error
+        raise StorageUnavailable(f"The agent's own file cannot be used: {error}") from error

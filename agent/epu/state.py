@@ -46,6 +46,11 @@ class StateFolder:
         """The spool's file."""
         return self.path / "spool.db"
 
+    @property
+    def journal_path(self) -> Path:
+        """What is kept of instructions."""
+        return self.path / "instructions.db"
+
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace what the agent says of itself, all at once.
 

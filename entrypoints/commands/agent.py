@@ -72,6 +72,13 @@ def watch(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be sent; send and keep nothing.")
     ] = False,
+    instructions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="off|dry-run|athena",
+            help="What to do with instructions. Default: ATHANOR_AGENT__INSTRUCTIONS.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="At the end, print the status as one JSON object.")
     ] = False,
@@ -91,8 +98,9 @@ def watch(  # noqa: PLR0913, PLR0917 (each is an option of the command)
       athanor agent watch /data --path-map 'Z:\=/data'
     """
     from entrypoints.agent_wiring import Watch  # noqa: PLC0415 (`athanor --help` shall be fast)
+    from entrypoints.instruction_wiring import chosen  # noqa: PLC0415 (as above)
 
-    settings = Settings()
+    settings = chosen(Settings(), instructions)
     configure(settings.log_level, as_json=settings.log_json)
     wanted = Watch.of(settings, folder, atlas=atlas, path_map=path_map, polling=polling)
     console = Console(stderr=True)
@@ -114,11 +122,15 @@ async def _watch(
     as_json: bool,
     console: Console,
 ) -> bool:
+    from agent.epu.state import StateFolder  # noqa: PLC0415 (as above)
     from entrypoints import agent_showing  # noqa: PLC0415 (as above)
     from entrypoints.agent_wiring import agent, measured, stop_on_signals  # noqa: PLC0415 (as above)
+    from entrypoints.instruction_wiring import receiving  # noqa: PLC0415 (as above)
 
+    journal = StateFolder.of(settings.home, wanted.folder).journal_path
     async with (
         agent(wanted, home=settings.home, api_url=url, afresh=afresh) as running,
+        receiving(running, settings, api_url=url, journal_path=journal),
         measured(running, settings),
     ):
         stop_on_signals(running.stop)
@@ -234,6 +246,26 @@ def retry(
         typer.echo(json.dumps({"discarded" if discard else "retried": moved}))
     else:
         typer.echo(f"{moved:,} messages {'dropped' if discard else 'are sent again'}.")
+
+
+@app.command()
+def instructions(
+    folder: _Watched = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most instructions to show.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Show what agents of this machine were told to do, and what came of it, the newest first.
+
+    Example:
+      athanor agent instructions --json | jq '.instructions[] | select(.status == "failed")'
+    """
+    from entrypoints import instruction_showing  # noqa: PLC0415 (as above)
+
+    found = instruction_showing.look(_states(Settings(), folder), limit)
+    if as_json:
+        typer.echo(json.dumps({"instructions": found}, indent=2))
+    else:
+        instruction_showing.show(found)
 
 
 def _states(settings: Settings, folder: Path | None) -> "list[StateFolder]":
