@@ -85,7 +85,13 @@ async def stream_instructions(
 
 @router.post(
     "/instructions/{instruction_id}/ack",
-    responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=problems(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    ),
 )
 async def acknowledge_instruction(
     services: Serving,
@@ -136,6 +142,7 @@ async def agent_heartbeat(
 @router.post(
     "/logs",
     responses=problems(
+        HTTPStatus.BAD_REQUEST,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UNPROCESSABLE_ENTITY,

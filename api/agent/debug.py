@@ -23,6 +23,14 @@ from tasks.cryoem import instructing
 
 router = APIRouter(prefix="/debug", tags=["debug"])
 
+_MADE = problems(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+_ONE = problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 _Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 _Object = Annotated[dict[str, Any], AfterValidator(storable)]
 _Answer = dict[str, Any]
@@ -81,7 +89,7 @@ async def get_active_sessions(services: Serving) -> _Answer:
 
 @router.post(
     "/sessions/create",
-    responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=_MADE,
 )
 async def create_test_session(services: Serving, session_data: SessionByHand) -> _Answer:
     """Open a session whose instructions are sent at once."""
@@ -96,7 +104,7 @@ async def create_test_session(services: Serving, session_data: SessionByHand) ->
 
 @router.post(
     "/sessions/create-managed",
-    responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=_MADE,
 )
 async def create_managed_session(services: Serving, session_data: SessionByHand) -> _Answer:
     """Open a session whose instructions are sent at once."""
@@ -109,7 +117,7 @@ async def create_managed_session(services: Serving, session_data: SessionByHand)
     }
 
 
-@router.delete("/sessions/{session_id}/close", responses=problems(HTTPStatus.NOT_FOUND))
+@router.delete("/sessions/{session_id}/close", responses=_ONE)
 async def close_managed_session(services: Serving, session_id: SessionId) -> _Answer:
     """End a session."""
     ended = await instructing.end_session(services, session_id)
@@ -121,7 +129,7 @@ async def close_managed_session(services: Serving, session_id: SessionId) -> _An
     }
 
 
-@router.get("/session/{session_id}/instructions", responses=problems(HTTPStatus.NOT_FOUND))
+@router.get("/session/{session_id}/instructions", responses=_ONE)
 async def get_session_instructions(services: Serving, session_id: SessionId) -> _Answer:
     """List a session's instructions, the newest first, and count what its agent said."""
     await services.database.read(sessions.get, session_id)
@@ -145,7 +153,7 @@ async def get_session_instructions(services: Serving, session_id: SessionId) -> 
 
 @router.post(
     "/session/{session_id}/create-instruction",
-    responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=_MADE,
 )
 async def create_test_instruction(
     services: Serving, session_id: SessionId, instruction_data: InstructionByHand
