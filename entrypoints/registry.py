@@ -23,6 +23,7 @@ class Entry:
 
 _RUN = "Run"
 _LOOK = "Look and repair"
+_ADMIT = "Let in"
 _BRING = "Bring in and try out"
 
 ENTRIES = (
@@ -41,6 +42,9 @@ ENTRIES = (
     Entry("report", "report:report", "Write a session's report: one page with its plots.", _LOOK),
     Entry("retention", "retention:app", "Look at what is kept; let go of what is old.", _LOOK),
     Entry("config", "config:app", "Show the settings and where each comes from.", _LOOK),
+    Entry("users", "users:app", "Let people use the API with a password of their own.", _ADMIT),
+    Entry("keys", "keys:app", "Let agents and other programs use the API.", _ADMIT),
+    Entry("clients", "clients:app", "Let programs get tokens for a name and a secret.", _ADMIT),
     Entry("ingest", "ingest:ingest", "Import an EPU session that lies on disk.", _BRING),
     Entry("record", "recorder:record", "Record what is written into a folder.", _BRING),
     Entry("replay", "replay:replay", "Play a recording into a folder.", _BRING),

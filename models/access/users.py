@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 from uuid import uuid4
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlmodel import Session, col
 
 from core.errors import Conflict, NotFound
 from core.permissions import Role
 from models.access.grants import known_name, normal_name, read_organisations
-from models.access.secrets import hash_password
-from models.access.tables import AccessUser, Login, RefreshToken
+from models.access.secrets import hash_password, make_password
+from models.access.tables import AccessUser, ApiKey, Login, MachineClient, RefreshToken
+
+#: Name of the administrator that Athanor makes where there is nobody.
+FIRST: Final = "admin"
 
 
 def add_user(
@@ -69,9 +73,13 @@ def list_users(session: Session) -> list[AccessUser]:
     return list(session.scalars(select(AccessUser).order_by(col(AccessUser.name))))
 
 
-def count_users(session: Session) -> int:
-    """Return how many users there are, shut out or not."""
-    return session.scalar(select(func.count()).select_from(AccessUser)) or 0
+def add_first(session: Session, *, now: datetime) -> str | None:
+    """Make the first administrator where nobody is let in yet; return the password, or None."""
+    if any(session.scalar(select(model).limit(1)) for model in (AccessUser, MachineClient, ApiKey)):
+        return None
+    password = make_password()
+    add_user(session, FIRST, password, Role.ADMIN, now=now)
+    return password
 
 
 def set_password(session: Session, name: str, password: str, *, now: datetime) -> None:
