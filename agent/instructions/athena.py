@@ -103,7 +103,7 @@ class AthenaDriver:
             session = await self._get("/Session", sessionName=name)
             if session is not None:
                 found = await asyncio.gather(
-                    *(self._has(str(session["id"]), one) for one in missing)
+                    *(self._has(str(session["sessionId"]), one) for one in missing)
                 )
                 missing = [one for one, there in zip(missing, found, strict=True) if not there]
                 if not missing:
