@@ -8,11 +8,22 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from prometheus_client.registry import Collector
 
-from api import decisions, errors, frontend, health, messages, metrics, openapi, sessions
+from api import (
+    audit,
+    decisions,
+    errors,
+    frontend,
+    guards,
+    health,
+    messages,
+    metrics,
+    openapi,
+    sessions,
+)
 from api.access import keys as access_keys
 from api.access import routes as access_routes
 from api.access.bearers import Access
-from api.access.guard import Guard, require_guarded
+from api.access.guard import require_guarded
 from api.agent import rooms as agent
 from api.live.state import Live
 from api.state import Services
@@ -65,12 +76,12 @@ def create_app(
     app.openapi = partial(openapi.describe, app)
     errors.install(app)
     app.state.access = Access(settings, database)
-    app.add_middleware(Guard, access=app.state.access)
+    guards.stand_before(app, settings, database)
     for router in (access_routes.router, access_keys.router):
         app.include_router(router)
     for router in agent.routers(settings.instructions):
         app.include_router(router)
-    for room in (messages, sessions, decisions, frontend, health, metrics):
+    for room in (messages, sessions, decisions, audit, frontend, health, metrics):
         app.include_router(room.router)
     return app
 

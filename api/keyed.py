@@ -7,13 +7,16 @@ from sqlmodel import Session
 
 from core.clock import utcnow
 from models import answers
+from models.visibility import choice
 
 
 class Keyed:
     """Messages that were sent under a key."""
 
     def __init__(self, source: str, key: str, messages: list[Any]) -> None:
-        self._id = answers.ident(source, key)
+        # The same words of another organisation are another request.
+        sender = choice.of_sender()
+        self._id = answers.ident(source if sender is None else f"{sender}\x1f{source}", key)
         self._digest = answers.digest(pydantic_core.to_json(messages))
         #: For messages that have none of their own.
         self.message_ids = [f"{key}/{index}" for index in range(len(messages))]

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -28,8 +28,13 @@ class ApiServer:
 
     name = "API"
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
-        """Take what to serve and where; nothing is opened. Port 0 takes a free one."""
+    def __init__(
+        self, app: ASGIApp, *, host: str, port: int, trusted_proxies: Sequence[str] = ()
+    ) -> None:
+        """Take what to serve and where; nothing is opened. Port 0 takes a free one.
+
+        Of `trusted_proxies` alone is believed whom they forward for, and by which scheme.
+        """
         self._app = app
         self._host = host
         self._port = port
@@ -38,6 +43,9 @@ class ApiServer:
                 app,
                 log_config=None,
                 access_log=False,
+                server_header=False,
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=list(trusted_proxies),
                 lifespan="off",
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.access_settings import AccessSettings
 from core.instruction_settings import InstructionSettings, StreamSettings
+from core.limit_settings import LimitSettings
 from core.section import Section as _Section
 
 
@@ -325,6 +326,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="Log JSON lines instead of text.")
     api: ApiSettings = ApiSettings()
     access: AccessSettings = AccessSettings()
+    limits: LimitSettings = LimitSettings()
     athena: AthenaSettings = AthenaSettings()
     decisions: DecisionSettings = DecisionSettings()
     models: ModelSettings = ModelSettings()

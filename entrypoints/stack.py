@@ -157,7 +157,12 @@ class ApiService:
             prefect_ui=self._prefect_ui,
             collectors=self._collectors,
         )
-        self._server = ApiServer(app, host=self._settings.api.host, port=self._settings.api.port)
+        self._server = ApiServer(
+            app,
+            host=self._settings.api.host,
+            port=self._settings.api.port,
+            trusted_proxies=self._settings.limits.trusted_proxies,
+        )
         await self._server.start()
 
     async def wait(self) -> None:

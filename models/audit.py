@@ -7,7 +7,7 @@ was refused gets a row of its own. The database refuses to change rows; retentio
 ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -111,6 +111,11 @@ def following(trail: Trail) -> Iterator[None]:
         _trail.reset(token)
 
 
+def current_trail() -> Trail | None:
+    """Return the request that is followed, for who works on it elsewhere."""
+    return _trail.get()
+
+
 def watch(session: Session) -> None:
     """Have a session write down what it changes, if a request asks for that."""
     if _trail.get() is not None:
@@ -140,18 +145,31 @@ def note(
         Note(
             entity,
             None if entity_id is None else str(entity_id),
-            None if before is None else _told(old, same),
-            None if after is None else _told(new, same),
+            None if before is None else told(old, same),
+            None if after is None else told(new, same),
         )
     )
 
 
+def tell(session: Session, changes: Sequence[tuple[Trail, Caller, Note]]) -> None:
+    """Write down changes of several requests that one transaction makes."""
+    rows = [
+        row
+        for trail, caller, one in changes
+        for row in _rows(trail, caller, [one], _success(trail))
+    ]
+    _insert(session, rows)
+    for trail, _, _ in changes:
+        trail.written = True
+
+
 def record_refusal(session: Session, trail: Trail, caller: Caller, status: int) -> None:
     """Write down an attempt to change something that was refused."""
-    _insert(session, trail, caller, [_asked(trail)], status)
+    _insert(session, _rows(trail, caller, [_asked(trail)], status))
 
 
-def _told(values: Mapping[str, Any], same: set[str]) -> dict[str, Any]:
+def told(values: Mapping[str, Any], same: Collection[str] = ()) -> dict[str, Any]:
+    """Return values as the audit shows them: as JSON, without secrets and what is the same."""
     return {
         name: _HIDDEN if _is_secret(name) and value is not None else _plain(value)
         for name, value in values.items()
@@ -199,9 +217,9 @@ def _write(session: Session) -> None:
     if trail is None or session.in_nested_transaction():
         return
     session.flush()
-    told: list[Note] = notes.listed or ([] if trail.written else [_asked(trail)])
-    if told:
-        _insert(session, trail, current_caller(), told, _success(trail))
+    changes: list[Note] = notes.listed or ([] if trail.written else [_asked(trail)])
+    if changes:
+        _insert(session, _rows(trail, current_caller(), changes, _success(trail)))
         trail.written = True
         notes.listed = []
 
@@ -216,9 +234,9 @@ def _success(trail: Trail) -> int:
     return getattr(trail.scope.get("route"), "status_code", None) or HTTPStatus.OK.value
 
 
-def _insert(
-    session: Session, trail: Trail, caller: Caller, told: Sequence[Note], status: int
-) -> None:
+def _rows(
+    trail: Trail, caller: Caller, changes: Sequence[Note], status: int
+) -> list[dict[str, Any]]:
     theirs = caller.organisations
     common = {
         "at": utcnow(),
@@ -231,6 +249,10 @@ def _insert(
         "route": trail.route,
         "status": status,
     }
-    rows = [{**common, **vars(one)} for one in told]
-    table = AuditEntry.__table__  # pyright: ignore[reportAttributeAccessIssue]
-    session.connection().execute(insert(table), rows, execution_options=CHECKED)
+    return [{**common, **vars(one)} for one in changes]
+
+
+def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        table = AuditEntry.__table__  # pyright: ignore[reportAttributeAccessIssue]
+        session.connection().execute(insert(table), rows, execution_options=CHECKED)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     and_,
     cast,
     literal_column,
+    or_,
     select,
     text,
     update,
@@ -33,6 +34,9 @@ from models import work
 from models.base import DeliveryState, LeasedRow, sequence_field
 from models.json_text import JsonText, dumps
 from models.sql import chunks, insert_new, lock_until_commit, one_of, update_each
+from models.visibility import choice
+from models.visibility.enforcement import UNSEEN
+from models.visibility.owners import owners_of
 
 #: Lock between those who let messages wait for something and those who make it known.
 WAITING = "inbox waiting"
@@ -107,7 +111,6 @@ class NewMessage:
     state: DeliveryState = DeliveryState.PENDING
     waiting_for: str | None = None
     error: str | None = None
-    organisation: str | None = None
 
 
 class Received(NamedTuple):
@@ -148,8 +151,11 @@ class Stored:
 
 def store(session: Session, messages: Sequence[NewMessage], *, now: datetime) -> list[Stored]:
     """Store messages in order; one seen before (same source and message id) is kept as it was."""
+    sender = choice.of_sender()
+    # Nobody's messages are repeats of another organisation's, whatever they are called.
+    scope = () if sender is None else (sender,)
     ids = [
-        derived(ATHANOR, "inbox", message.source, message.message_id)
+        derived(ATHANOR, "inbox", *scope, message.source, message.message_id)
         if message.message_id is not None
         else uuid4()
         for message in messages
@@ -165,6 +171,7 @@ def store(session: Session, messages: Sequence[NewMessage], *, now: datetime) ->
             {
                 **vars(message),
                 "id": ident,
+                "organisation": sender,
                 "received_at": now,
                 "available_at": now,
                 "attempts": 0,
@@ -188,6 +195,7 @@ def record(session: Session, messages: Sequence[NewMessage], *, now: datetime) -
         {
             **vars(message),
             "id": ident,
+            "organisation": choice.of_sender(),
             "state": DeliveryState.DONE,
             "received_at": now,
             "available_at": now,
@@ -203,7 +211,8 @@ def record(session: Session, messages: Sequence[NewMessage], *, now: datetime) -
         statement = select(col(InboxMessage.id), col(InboxMessage.seq)).where(
             one_of(session, col(InboxMessage.id), [row["id"] for row in part])
         )
-        seqs |= {ident: seq for ident, seq in session.execute(statement) if seq is not None}
+        found = session.execute(statement, execution_options=UNSEEN)
+        seqs |= {ident: seq for ident, seq in found if seq is not None}
     return [
         Received(seqs[ident], ident, one.domain, one.kind, now, 0, dumps(one.payload))
         for ident, one in zip(ids, messages, strict=True)
@@ -373,6 +382,7 @@ def wake(session: Session, idents: Collection[str], *, key: str | None, now: dat
         woken = (
             _in_state(DeliveryState.WAITING),
             one_of(session, col(InboxMessage.waiting_for), part),
+            *(() if key is None else (_may_name(key),)),
         )
         flows |= set(
             session.scalars(
@@ -390,6 +400,12 @@ def wake(session: Session, idents: Collection[str], *, key: str | None, now: dat
             )
         )
     return flows
+
+
+def _may_name(key: str) -> ColumnElement[bool]:
+    """Return the condition that a message's sender may name something of this grid."""
+    sender = col(InboxMessage.organisation)
+    return or_(sender.is_(None), sender.in_(owners_of(key)))
 
 
 def retryable(session: Session, ids: Collection[UUID]) -> list[InboxMessage]:

@@ -105,9 +105,7 @@ def insert_new(
     # A driver of SQLite returns nothing of many rows; but nobody else writes meanwhile.
     known: set[Any] = set()
     for part in chunks([row[unique] for row in rows]):
-        known |= set(
-            session.scalars(select(key).where(key.in_(part)), execution_options=UNSEEN)
-        )
+        known |= set(session.scalars(select(key).where(key.in_(part)), execution_options=UNSEEN))
     new = [row for row in rows if row[unique] not in known]
     if new:
         session.connection().execute(statement, new, execution_options=CHECKED)

@@ -19,6 +19,7 @@ from models.base import DeliveryState
 from models.cryoem import intake
 from models.cryoem.messages import AnyMessage, EpuFailureMessage, parse, parse_json
 from models.inbox import InboxMessage, NewMessage, Stored
+from models.visibility import claims
 from tasks import measuring
 from tasks.dead_letters import dead_letters
 from tasks.ringing import Bell, Ringable, Ringer, ring
@@ -161,6 +162,11 @@ def _store(
         source=source,
         message_ids=[ids[index] for index in good],
     )
+    claims.admit(
+        session,
+        prepared,
+        [intake.sessions_of(one) for one in parsed if not isinstance(one, Problem)],
+    )
     for index, row in zip(good, prepared, strict=True):
         rows[index] = row
     for index, one in enumerate(parsed):
@@ -249,6 +255,7 @@ def _reinject(session: Session, ids: Sequence[UUID]) -> tuple[list[Reinjected], 
         source="",  # rows keep the source that they have, and the id that it gave them
         message_ids=[None] * len(valid),
     )
+    claims.admit(session, prepared, [intake.sessions_of(message) for _, message in valid])
     changed: list[dict[str, Any]] = []
     bells: list[Bell] = []
     for (row, _), fresh in zip(valid, prepared, strict=True):

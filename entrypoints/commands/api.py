@@ -49,7 +49,12 @@ async def _serve(settings: Settings) -> None:
                 launcher=ringer.launcher,
                 prefect_ui=ui_url(),
             )
-            server = ApiServer(app, host=settings.api.host, port=settings.api.port)
+            server = ApiServer(
+                app,
+                host=settings.api.host,
+                port=settings.api.port,
+                trusted_proxies=settings.limits.trusted_proxies,
+            )
             await run(
                 Supervisor([server]),
                 started=lambda: typer.echo(f"The API is at {server.url}/docs", err=True),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlmodel import Session
 
+from domains.cryoem import ids
 from models import inbox
 from models.base import DeliveryState
 from models.cryoem.lookup import WORDS, grids_of
@@ -14,6 +15,7 @@ from models.cryoem.messages import (
     AnyMessage,
     Entity,
     EpuFailureMessage,
+    EpuSessionMessage,
     GridEvent,
     GroupCreate,
     GroupPrediction,
@@ -70,6 +72,21 @@ def prepare(
         _prepared(message, source, message_id, grids)
         for message, message_id in zip(messages, message_ids, strict=True)
     ]
+
+
+def sessions_of(message: AnyMessage) -> tuple[UUID, ...]:
+    """Return the acquisition and the grid that a message names, or that follow from it."""
+    grid = _grid_named_by(message)
+    match message:
+        case AcquisitionEvent():
+            above = message.uuid
+        case GridEvent():
+            above = message.acquisition_uuid
+        case EpuSessionMessage(manifest=manifest) if manifest.epu_id or manifest.name:
+            above = ids.acquisition_uuid(manifest)
+        case _:
+            above = None
+    return tuple(one for one in (above, grid) if one is not None)
 
 
 def dead(

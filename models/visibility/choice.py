@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from core.caller import current_caller
 from core.errors import OrganisationUnclear, OutOfSight
 
 _chosen: ContextVar[str | None] = ContextVar("athanor_organisation", default=None)
@@ -22,6 +23,17 @@ def choosing(organisation: str | None) -> Iterator[None]:
 def chosen() -> str | None:
     """Return the organisation that the caller named, which need not be theirs."""
     return _chosen.get()
+
+
+def of_sender() -> str | None:
+    """Return whose what the caller sends is; None for who sees all, or did not say."""
+    organisations = current_caller().organisations
+    if organisations is None:
+        return None
+    named = chosen()
+    if named is not None:
+        return named if named in organisations else None
+    return next(iter(organisations)) if len(organisations) == 1 else None
 
 
 def of_new(organisations: Collection[str], *, suggested: str | None = None) -> str:

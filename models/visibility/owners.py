@@ -5,10 +5,12 @@ somebody's before anything of it is in the tables: with the first message that n
 """
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlmodel import Field, SQLModel
 
 from core.caller import current_caller
@@ -32,10 +34,21 @@ class SessionOwner(SQLModel, table=True):
     claimed_at: datetime
 
 
-def owned_by(organisations: Collection[str], what: str = "uuid") -> Select[tuple[object]]:
+def owned_by(organisations: Collection[str], what: str = "uuid") -> Select[Any]:
     """Return the query for the uuids (or keys) that belong to one of the organisations."""
     table = SessionOwner.__table__  # pyright: ignore[reportAttributeAccessIssue]
     return select(table.c[what]).where(table.c.organisation.in_(sorted(organisations)))
+
+
+def owners_of(grid: str) -> Select[Any]:
+    """Return the query for the organisation of a grid, by its uuid as text."""
+    owner = SessionOwner.__table__  # pyright: ignore[reportAttributeAccessIssue]
+    grids = SQLModel.metadata.tables["grid"]
+    with suppress(ValueError):
+        acquisition = select(grids.c.acquisition_uuid).where(grids.c.uuid == UUID(grid))
+        either = or_(owner.c.key == grid, owner.c.uuid.in_(acquisition))
+        return select(owner.c.organisation).where(either)
+    return select(owner.c.organisation).where(owner.c.key == grid)
 
 
 def owner_rows(keys: Iterable[UUID | str], organisation: str) -> list[dict[str, object]]:

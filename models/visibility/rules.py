@@ -14,17 +14,15 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
-    String,
     Table,
     false,
     or_,
     select,
     true,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import SQLModel
 
+from models.uuid_text import uuid_text
 from models.visibility.owners import owned_by
 
 Organisations: TypeAlias = Collection[str]
@@ -53,29 +51,6 @@ EVERYBODYS: Final = frozenset(
         "session_owner",
     }
 )
-
-
-class uuid_text(FunctionElement[str]):  # noqa: N801 (a function of SQL)
-    """A uuid as people write it, which is how keys have it."""
-
-    type = String()
-    inherit_cache = True
-
-
-@compiles(uuid_text)
-def _cast(element: uuid_text, compiler: Any, **options: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
-
-
-@compiles(uuid_text, "sqlite")
-def _hyphenated(element: uuid_text, compiler: Any, **options: Any) -> str:
-    # SQLite has them as 32 digits.
-    digits = compiler.process(element.clauses, **options)
-    parts = [f"substr({digits}, {start}, {length})" for start, length in _PARTS]
-    return "(" + " || '-' || ".join(parts) + ")"
-
-
-_PARTS: Final = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 
 
 def criterion(table: Table, organisations: Organisations) -> ColumnElement[bool]:

@@ -14,8 +14,12 @@ from sqlmodel import Session
 from core.caller import Caller, asking, current_caller
 from core.clock import utcnow
 from core.errors import Conflict, StorageUnavailable
+from models import audit
+from models.audit import Trail, current_trail
 from models.cryoem.smartem import group
+from models.cryoem.smartem.audited import note_of
 from models.cryoem.smartem.writes import After, Create, Result, Step, Write
+from models.visibility.choice import choosing, chosen
 from tasks import measuring
 from tasks.cryoem.entities import DISCOVERED, ENDED, REGISTERED, about
 from tasks.ringing import Ringable, Ringer
@@ -37,7 +41,15 @@ class _Waiting:
 
     write: Write
     caller: Caller
+    #: The organisation that the caller named, and the request that is followed for the audit.
+    organisation: str | None
+    trail: Trail | None
     answer: "asyncio.Future[Result]"
+
+    def may_join(self, other: "_Waiting") -> bool:
+        """Return whether both may be in one transaction: whether they see and make the same."""
+        mine, theirs = self.caller.organisations, other.caller.organisations
+        return mine == theirs and self.organisation == other.organisation
 
     @property
     def size(self) -> int:
@@ -69,7 +81,7 @@ class EntityWriter:
             BadInput: It contradicts itself.
         """
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(write, current_caller(), answer))
+        self._waiting.append(_Waiting(write, current_caller(), chosen(), current_trail(), answer))
         if self._working is None:
             # Not in the context of this request: the next ones are of others.
             work = self._work()
@@ -94,13 +106,13 @@ class EntityWriter:
 
     def _take(self) -> list[_Waiting]:
         """Take the next group: of callers who see the same, in order of arrival."""
-        sees = self._waiting[0].caller.organisations
+        first = self._waiting[0]
         taken: list[_Waiting] = []
         left: list[_Waiting] = []
         size = 0
         for one in self._waiting:
             fits = not taken or size + one.size <= GROUP_ENTITIES
-            if fits and one.caller.organisations == sees:
+            if fits and one.may_join(first):
                 taken.append(one)
                 size += one.size
             else:
@@ -125,7 +137,7 @@ class EntityWriter:
 
     async def _commit(self, taken: Sequence[_Waiting]) -> None:
         began = perf_counter()
-        with asking(taken[0].caller):
+        with asking(taken[0].caller), choosing(taken[0].organisation):
             steps, after = await self._where.database.write(self._apply, taken)
         for one, step in zip(taken, steps, strict=True):
             if one.answer.done():
@@ -144,7 +156,16 @@ class EntityWriter:
     def _apply(self, session: Session, taken: Sequence[_Waiting]) -> tuple[list[Step], After]:
         # Made here: a transaction that lost a race is repeated from the beginning.
         steps = [Step(one.write, _source(one.caller)) for one in taken]
-        return steps, group.apply(session, steps, now=utcnow(), publish=self._publish)
+        after = group.apply(session, steps, now=utcnow(), publish=self._publish)
+        audit.tell(
+            session,
+            [
+                (one.trail, one.caller, note_of(step))
+                for one, step in zip(taken, steps, strict=True)
+                if one.trail is not None and step.error is None
+            ],
+        )
+        return steps, after
 
     def _follow_up(self, after: After) -> None:
         self._ringer.ring(after.bells)

@@ -65,12 +65,14 @@ class Changes:
         for one in steps:
             write = _write(one)
             row = self._rows[write.entity][write.uuid]
-            self._before.setdefault(write.uuid, dict(row))
+            old = dict(row)
+            self._before.setdefault(write.uuid, old)
             row.update(changes(KINDS[write.entity], write.request))
             row["life_seq"] = max(one.seq, row["life_seq"] or 0)
             if write.entity is Entity.ACQUISITION and row["status"] in _OVER:
                 row["ended_at"] = row["ended_at"] or now
                 row["end_reason"] = row["end_reason"] or row["status"]
+            one.changed = (old, dict(row))
             touched.setdefault(write.entity, set()).add(write.uuid)
         for entity, uuids in touched.items():
             rows = [self._rows[entity][uuid] for uuid in sorted(uuids, key=str)]

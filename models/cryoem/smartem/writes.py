@@ -80,6 +80,8 @@ class Step:
     grid: UUID | None = None
     #: Why it is refused.
     error: AthanorError | None = None
+    #: A row that it changes, as it was and as it is.
+    changed: tuple[dict[str, Any], dict[str, Any]] = field(default_factory=lambda: ({}, {}))
     #: Its row in the inbox.
     message: Received | None = None
     result: Result = field(default_factory=Result)

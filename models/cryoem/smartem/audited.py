@@ -1,0 +1,35 @@
+"""What the audit says of a write: what was asked for, and what it changed."""
+
+from typing import Any
+
+from models.audit import Note, told
+from models.cryoem.lookup import WORDS
+from models.cryoem.messages import Entity
+from models.cryoem.smartem.writes import Create, Delete, Link, Register, Step, Update
+
+
+def note_of(step: Step) -> Note:
+    """Return what is written down of a write that was done."""
+    match step.write:
+        case Create(entity=entity, requests=(request,)):
+            made = request.model_dump(mode="json", exclude_unset=True)
+            uuid = getattr(request, "uuid", None)
+            return Note(WORDS[entity], None if uuid is None else str(uuid), None, told(made))
+        case Create(entity=entity, parent=parent, requests=requests):
+            return Note(WORDS[entity], None, None, {"parent": str(parent), "count": len(requests)})
+        case Update(entity=entity, uuid=uuid):
+            before, after = _different(*step.changed)
+            return Note(WORDS[entity], str(uuid), told(before), told(after))
+        case Delete(entity=entity, uuid=uuid):
+            return Note(WORDS[entity], str(uuid), {"deleted": False}, {"deleted": True})
+        case Register(entity=entity, uuid=uuid, count=count):
+            return Note(WORDS[entity], str(uuid), None, {"registered": True, "count": count})
+        case Link(tile=tile, squares=squares):
+            linked = [str(square) for square, _ in squares]
+            return Note(WORDS[Entity.TILE], str(tile), None, {"squares": linked})
+
+
+def _different(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    # The place of the message that says it is no news to anybody.
+    names = [name for name in new if old.get(name) != new[name] and name != "life_seq"]
+    return {name: old.get(name) for name in names}, {name: new[name] for name in names}
