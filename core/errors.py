@@ -11,6 +11,7 @@ AthanorError
 │   ├── ManifestUnreadable
 │   │   ├── ManifestIncomplete   … yet: worth reading again later
 │   │   └── ManifestLocked       cannot be opened: its content may be as good as any
+│   ├── ArchiveRefused
 │   └── RecordingRefused
 │       └── EventRefused         one event of it
 ├── NotAuthenticated          who asks is not known: no token, or none that is good
@@ -20,8 +21,9 @@ AthanorError
 ├── NotFound
 │   └── OutOfSight            another organisation's: for this caller there is no such thing
 ├── Conflict                  is at odds with what is there already
-├── SessionHeld               may not be deleted while somebody holds it
-├── SessionLeaving            is being deleted already
+│   ├── SessionHeld           may not be deleted while somebody holds it
+│   ├── SessionLeaving        is being deleted already
+│   └── RestoreConflict       an archive and the database say different things
 ├── UnknownParent             refers to something that is not known yet
 ├── LeaseLost                 another worker has taken this work over
 ├── BrokerUnavailable         RabbitMQ cannot be reached, or did not do what we asked
@@ -155,6 +157,10 @@ class IssuerUnavailable(AthanorError):
     """The issuer of the token could not be asked for its public keys."""
 
 
+class ArchiveRefused(BadInput):
+    """An archive of a session is not one, or is damaged, hostile or too new."""
+
+
 class NotFound(AthanorError):
     """There is no such thing."""
 
@@ -170,7 +176,7 @@ class Conflict(AthanorError):
     """This is at odds with what is there already."""
 
 
-class SessionHeld(AthanorError):
+class SessionHeld(Conflict):
     """A session is held: nobody deletes it before it is released."""
 
     def __init__(self, grid: object, reason: str, by: str) -> None:
@@ -180,7 +186,18 @@ class SessionHeld(AthanorError):
         )
 
 
-class SessionLeaving(AthanorError):
+class RestoreConflict(Conflict):
+    """Rows of an archive are in the database already, with other content."""
+
+    def __init__(self, rows: Sequence[str], *, more: bool = False) -> None:
+        self.rows = tuple(rows)
+        named = "; ".join(rows) + ("; and more" if more else "")
+        super().__init__(
+            f"The archive is not restored: there already, with other content: {named}."
+        )
+
+
+class SessionLeaving(Conflict):
     """Retention has begun to delete the session, and it can no longer be held."""
 
     def __init__(self, grid: object, archive: str | None) -> None:

@@ -12,8 +12,10 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.access_settings import AccessSettings
+from core.image_settings import ImageSettings
 from core.instruction_settings import InstructionSettings, StreamSettings
 from core.limit_settings import LimitSettings
+from core.retention_settings import RetentionSettings
 from core.section import Section as _Section
 
 
@@ -212,6 +214,11 @@ class AgentSettings(_Section):
         default=120.0, gt=0, description="An instruction that takes longer has failed."
     )
 
+    @property
+    def key(self) -> str | None:
+        """What the API asks for, where it does."""
+        return self.api_key.get_secret_value() if self.api_key is not None else None
+
 
 class RabbitMqSettings(_Section):
     """The facility's RabbitMQ."""
@@ -337,7 +344,9 @@ class Settings(BaseSettings):
     rabbitmq: RabbitMqSettings = RabbitMqSettings()
     notify: NotifySettings = NotifySettings()
     prefect: PrefectSettings = PrefectSettings()
+    retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
+    images: ImageSettings = ImageSettings()
 
     @property
     def resolved_database_url(self) -> str:
