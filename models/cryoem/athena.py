@@ -60,6 +60,16 @@ def get_session(session: Session, grid: UUID) -> AthenaSession | None:
     return session.get(AthenaSession, grid)
 
 
+def has_other_grid(session: Session, ident: UUID | None, grid: UUID) -> bool:
+    """Return whether Athena's session is that of another grid."""
+    found = session.scalar(
+        select(col(AthenaSession.grid_uuid)).where(
+            col(AthenaSession.session_id) == ident, col(AthenaSession.grid_uuid) != grid
+        )
+    )
+    return found is not None
+
+
 def save_session(session: Session, row: AthenaSession) -> None:
     """Store what Athena calls the grid; one stored before stays."""
     values = row.model_dump()

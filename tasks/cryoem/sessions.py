@@ -61,13 +61,13 @@ async def _create_or_adopt(here: Resources, grid_uuid: UUID) -> AthenaSession:
         grid_type=GridType(grid.grid_type) if grid.grid_type in known else GridType.HOLEY_CARBON,
         timestamp=utcnow(),
     )
-    adopted = False
-    try:
-        given = await here.athena.create_session(asked)
-    except AthenaConflict:
-        # The name or the id is taken, most likely by an earlier try of ours.
-        adopted = True
-        given = await _taken(here, asked)
+    given, adopted = await _create_or_find(here, asked)
+    if await here.database.read(athena.has_other_grid, given.session_id, grid_uuid):
+        # Clients call several grids by one name, which Athena gives only once.
+        name = f"{asked.session_name}_{grid_uuid.hex[:8]}"
+        given, adopted = await _create_or_find(
+            here, asked.model_copy(update={"session_name": name})
+        )
     return AthenaSession(
         grid_uuid=grid_uuid,
         session_id=given.session_id or grid_uuid,
@@ -76,6 +76,15 @@ async def _create_or_adopt(here: Resources, grid_uuid: UUID) -> AthenaSession:
         adopted=adopted,
         registered_at=utcnow(),
     )
+
+
+async def _create_or_find(here: Resources, asked: Session) -> tuple[Session, bool]:
+    """Return the session, and whether it was there already."""
+    try:
+        return await here.athena.create_session(asked), False
+    except AthenaConflict:
+        # The name or the id is taken, most likely by an earlier try of ours.
+        return await _taken(here, asked), True
 
 
 async def _taken(here: Resources, asked: Session) -> Session:
