@@ -128,6 +128,7 @@ def show(found: Mapping[str, Any]) -> None:
             ("spool", _depth(spool)),
             ("latest answer", _ago(sending.get("last_answer_at"), now)),
             ("sending", sending.get("trouble")),
+            ("instructions", _instructed(found.get("instructions"))),
             ("state", found["state_folder"]),
         ),
     )
@@ -185,6 +186,17 @@ def _api(found: Mapping[str, Any]) -> str:
     if found["api_reachable"]:
         return f"{found.get('api')}, which answers"
     return f"{found.get('api')}: {found['api_trouble'] or 'not asked'}"
+
+
+def _instructed(said: Mapping[str, Any] | None) -> str:
+    if not said:
+        return "receives none"
+    troubles = {said["trouble"], *said["sessions"].values()} - {None}
+    counts = ", ".join(f"{number:,} {state}" for state, number in said["instructions"].items())
+    return (
+        f"as {said['agent_id']} for {len(said['sessions'])} sessions, driver {said['driver']}: "
+        f"{counts or 'none yet'}" + "".join(f"; {trouble}" for trouble in sorted(troubles))
+    )
 
 
 def _depth(spool: Mapping[str, Any]) -> str:

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from models import migrations
 from models.database import Database
 from tests.acceptance.processes import Facility, facility
 from tests.conftest import ROOT
+from tests.support import wait_for
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -53,15 +55,17 @@ def plant(tmp_path: Path) -> Iterator[Facility]:
         yield made
 
 
+def environment(home: Path) -> dict[str, str]:
+    given = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**given, "ATHANOR_HOME": str(home), "ATHANOR_AGENT__NAME": "m01-epu"}
+
+
 def run(bare: Path, home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a program of the bare environment, far from the repository."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
-    }
     return subprocess.run(
         [bare / str(arguments[0]), *map(str, arguments[1:])],
         cwd=home,
-        env={**environment, "ATHANOR_HOME": str(home)},
+        env=environment(home),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -101,3 +105,39 @@ def test_the_agent_runs_without_the_servers_dependencies(
     assert told["spool"]["messages"] == 0
     recorded = run(bare, home, "athanor", "record", epu / "session", "--once", "-o", "one.tar.gz")
     assert recorded.returncode == 0, recorded.stderr
+    receives_instructions(bare, plant, home, epu / "session")
+
+
+def receives_instructions(bare: Path, plant: Facility, home: Path, folder: Path) -> None:
+    with httpx.Client(base_url=plant.api_url, timeout=30) as api:
+        opened = api.post("/agent/sessions", json={"agent_id": "m01-epu", "mode": "auto"})
+        assert opened.status_code == 201, opened.text
+        asked = {
+            "session_id": opened.json()["session_id"],
+            "instruction_type": "agent.info.datastore",
+            "payload": {},
+        }
+        made = api.post("/instructions", json=asked)
+        assert made.status_code == 201, made.text
+    where = ("--api", plant.api_url, "--instructions", "dry-run")
+    watching = subprocess.Popen(
+        [bare / "athanor", "agent", "watch", folder, *where],
+        cwd=home,
+        env=environment(home),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        path = f"/instructions/{made.json()['instruction_id']}"
+        wait_for(lambda: plant.get(path)["status"] == "processed", what="an answer", timeout=60)
+        told = run(bare, home, "athanor", "agent", "status")
+        assert "as m01-epu for 1 sessions, driver dry-run" in " ".join(told.stdout.split())
+    finally:
+        watching.terminate()
+        _, said = watching.communicate(timeout=30)
+    assert watching.returncode == 0, said
+    listed = run(bare, home, "athanor", "agent", "instructions", "--json")
+    [one] = json.loads(listed.stdout)["instructions"]
+    assert (one["state"], one["told"], one["agent_id"]) == ("processed", True, "m01-epu")
