@@ -99,7 +99,7 @@ async def agent(watch: Watch, *, home: Path, api_url: str, afresh: bool) -> Asyn
     with Spool.open(state.spool_path, max_bytes=settings.spool_max_bytes) as spool:
         spool.serve(api_url.rstrip("/"))
         spool.forget_files(silent_since=None if afresh else time.time() - _FORGET_AFTER_SECONDS)
-        api = Api(api_url)
+        api = Api(api_url, key=settings.key)
         sender = Sender(spool, api)
         endings = Endings(
             idle_seconds=settings.session_idle_hours * 3600, marker=settings.session_end_marker

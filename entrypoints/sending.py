@@ -100,7 +100,7 @@ def _sender(sending: Sending, settings: Settings) -> "AbstractAsyncContextManage
     from simulators.messages.send import api_sender, rabbit_sender  # noqa: PLC0415 (as above)
 
     if sending.to is Target.HTTP:
-        return api_sender(sending.url or settings.agent.api_url)
+        return api_sender(sending.url or settings.agent.api_url, key=settings.agent.key)
     given = settings.rabbitmq.url
     url = sending.url or (given.get_secret_value() if given else _LOCAL)
     chosen = settings.rabbitmq

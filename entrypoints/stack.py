@@ -12,6 +12,7 @@ from api.app import create_app
 from api.server import ApiServer
 from blocks.resources import Resources, opened, provide
 from core.settings import Settings
+from entrypoints.first import let_first_in
 from entrypoints.initialise import initialise
 from entrypoints.worker import Beacon, WarmWorker
 from messaging.launcher import Launcher
@@ -138,17 +139,28 @@ class ApiService:
         *,
         prefect_ui: str,
         collectors: Sequence[Collector] = (),
+        tell: Say,
     ) -> None:
-        """Take where to listen and what to serve; `collectors` are shown at /metrics."""
+        """Take where to listen and what to serve.
+
+        Args:
+            settings: Where everything is.
+            backbone: Not yet started.
+            prefect_ui: Address of Prefect's UI.
+            collectors: What is shown at /metrics besides its own.
+            tell: Told the password of the first administrator, where there is nobody else.
+        """
         self._settings = settings
         self._backbone = backbone
         self._prefect_ui = prefect_ui
         self._collectors = collectors
+        self._tell = tell
         self._server: ApiServer | None = None
 
     async def start(self) -> None:
         """Return when it answers."""
         shared = self._backbone.resources
+        await let_first_in(self._settings, shared.database, self._tell)
         app = create_app(
             self._settings,
             database=shared.database,
@@ -157,12 +169,7 @@ class ApiService:
             prefect_ui=self._prefect_ui,
             collectors=self._collectors,
         )
-        self._server = ApiServer(
-            app,
-            host=self._settings.api.host,
-            port=self._settings.api.port,
-            trusted_proxies=self._settings.limits.trusted_proxies,
-        )
+        self._server = ApiServer(app, host=self._settings.api.host, port=self._settings.api.port)
         await self._server.start()
 
     async def wait(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from api.access.bearers import is_required
 from core.settings import Settings
 from entrypoints.environment import make_home, prepare_prefect, ui_url
 from entrypoints.garbage import collect_rarely
@@ -20,13 +21,24 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-def build(settings: Settings, *, say: Say, with_worker: bool = True) -> Supervisor:
+def build(
+    settings: Settings, *, say: Say, tell: Say | None = None, with_worker: bool = True
+) -> Supervisor:
     """Return everything that `athanor up` runs, not yet started.
 
+    Args:
+        settings: Where everything is.
+        say: Told of each step, for a person.
+        tell: Told what must not be missed; `say` where it is not given.
+        with_worker: Whether it executes runs itself.
+
     Raises:
+        ConfigurationError: The API would be open beyond this machine.
         PortTaken: One of the ports is in use.
         StorageUnavailable: Athanor's folder cannot be written.
     """
+    # Before anything is made.
+    is_required(settings)
     make_home(settings.home)
     own_server = prepare_prefect(settings)
     require_free_port(settings.api.host, settings.api.port, what="API", setting="ATHANOR_API__PORT")
@@ -52,7 +64,7 @@ def build(settings: Settings, *, say: Say, with_worker: bool = True) -> Supervis
     shown = [WorkerMetrics(worker.health)] if with_worker else []
     services += [
         backbone,
-        ApiService(settings, backbone, prefect_ui=ui_url(), collectors=shown),
+        ApiService(settings, backbone, prefect_ui=ui_url(), collectors=shown, tell=tell or say),
     ]
     if with_worker:
         services.append(WorkerService(worker, backbone, workers_folder(settings.home)))

@@ -14,7 +14,9 @@ MAX_BYTES = 4_000_000
 #: Answers that say "later", besides all from 500.
 _LATER = frozenset({408, 425, 429})
 #: Answers that no choice of messages can change: the address or our right to use it is wrong.
-_MISDIRECTED = frozenset({401, 403, 404, 405, 407})
+_MISDIRECTED = frozenset({404, 405, 407})
+#: Answers that say that our key is missing, worthless, or not good for this.
+_LOCKED_OUT = frozenset({401, 403})
 #: Smaller bodies gain nothing by being packed.
 _WORTH_PACKING = 1_000
 
@@ -37,17 +39,26 @@ class Api:
     """Posts batches of messages, once each: who calls decides when to try again."""
 
     def __init__(
-        self, api_url: str, source: str = "epu-agent", *, client: httpx.AsyncClient | None = None
+        self,
+        api_url: str,
+        source: str = "epu-agent",
+        *,
+        key: str | None = None,
+        client: httpx.AsyncClient | None = None,
     ) -> None:
         """Prepare, and connect to nothing.
 
         Args:
             api_url: Base URL of the API.
             source: Under which name the messages are stored.
+            key: What the API asks for, where it does: an API key or another token.
             client: Used instead of one of our own, and left open.
         """
         self.url = f"{api_url.rstrip('/')}/messages"
         self._source = source
+        self._headers = {"Content-Type": "application/json"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._own_client = client is None
         self._client = client or httpx.AsyncClient(timeout=httpx.Timeout(60.0, connect=5.0))
 
@@ -69,7 +80,7 @@ class Api:
             BatchRefused: These messages will never be taken together.
         """
         body = b"[" + b",".join(bodies) + b"]"
-        headers = {"Content-Type": "application/json"}
+        headers = dict(self._headers)
         if key is not None:
             headers["Idempotency-Key"] = key
         if len(body) >= _WORTH_PACKING:
@@ -94,6 +105,11 @@ class Api:
         status = answer.status_code
         if answer.is_server_error or status in _LATER:
             raise SinkUnavailable(f"{self.url} answered {status}")
+        if status in _LOCKED_OUT:
+            raise ConfigurationError(
+                f"{self.url} answered {status}: {_detail(answer)} `athanor keys add NAME` makes a "
+                "key, which ATHANOR_AGENT__API_KEY takes."
+            )
         if status in _MISDIRECTED or not answer.is_client_error:
             raise ConfigurationError(
                 f"{self.url} answered {status}: is that the address of "
@@ -101,6 +117,15 @@ class Api:
             )
         named = {i: reason for i, reason in _named_culprits(answer).items() if 0 <= i < sent}
         raise BatchRefused(named, f"the API answered {status}: {answer.text[:300]}")
+
+
+def _detail(answer: httpx.Response) -> str:
+    """Return what a problem document says, if it is one."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        return ""
+    return str(problem.get("detail", ""))[:300] if isinstance(problem, dict) else ""
 
 
 def _named_culprits(answer: httpx.Response) -> dict[int, str]:

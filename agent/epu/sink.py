@@ -129,6 +129,7 @@ class HttpSink(_Forgetful):
         api_url: str,
         source: str = "epu-agent",
         *,
+        key: str | None = None,
         client: httpx.AsyncClient | None = None,
         longest_pause: float = 30.0,
     ) -> None:
@@ -137,10 +138,11 @@ class HttpSink(_Forgetful):
         Args:
             api_url: Base URL of the API.
             source: Under which name the messages are stored.
+            key: What the API asks for, where it does: an API key or another token.
             client: Used instead of one of our own, and left open.
             longest_pause: Most seconds between two tries.
         """
-        self._api = Api(api_url, source, client=client)
+        self._api = Api(api_url, source, key=key, client=client)
         self._longest_pause = longest_pause
 
     async def __aenter__(self) -> Self:

@@ -83,6 +83,8 @@ class _Stage:
         self._keep = keep
         self._as_json = as_json
         self._shown = ExitStack()
+        #: What must not be missed: how to sign in.
+        self._told: list[str] = []
 
     def perform(self, recipe: "Recipe", began: float) -> "Outcome":
         with _noise_to(self._place.log_file), self._shown:
@@ -96,7 +98,7 @@ class _Stage:
 
         forget_prefect()
         # Imports for seconds: outside of the event loop, where Ctrl-C ends it at once.
-        supervisor = wiring.build(self._place.settings, say=start.say)
+        supervisor = wiring.build(self._place.settings, say=start.say, tell=self._told.append)
         # Imports Prefect, for which that had to make ready.
         from entrypoints.demo.run import Demonstration  # noqa: PLC0415 (as above)
 
@@ -114,6 +116,8 @@ class _Stage:
             typer.echo(outcome.model_dump_json(indent=2))
         else:
             table.show(outcome, Console())
+        for line in self._told:
+            self._console.print(line, highlight=False, soft_wrap=True)
         table.show_addresses(outcome, self._console, kept=self._keep)
         return self._keep
 

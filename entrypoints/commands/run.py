@@ -38,7 +38,13 @@ def up(
     configure("WARNING" if quiet else settings.log_level, as_json=settings.log_json)
     console = Console(stderr=True, quiet=quiet)
     with console.status("Starting …") as status:
-        supervisor = wiring.build(settings, say=console.print, with_worker=with_worker)
+        supervisor = wiring.build(
+            settings,
+            say=console.print,
+            # However quiet: nobody can look it up later.
+            tell=lambda line: Console(stderr=True).print(line, highlight=False),
+            with_worker=with_worker,
+        )
 
         def started() -> None:
             status.stop()

@@ -225,18 +225,23 @@ def predictor(
     recipe = Recipe.load(folder)
     guessing = SimulatedModel(model, noise=noise_for(auc, recipe.grow(), seed=seed), seed=seed)
     url = api or settings.agent.api_url
-    published = asyncio.run(_predict(folder, recipe, guessing, url, patience))
+    published = asyncio.run(_predict(folder, recipe, guessing, url, settings.agent.key, patience))
     total = sum(one.predictions for one in published)
     typer.echo(f"{total} predictions in {len(published)} requests")
 
 
 async def _predict(
-    folder: Path, recipe: "Recipe", model: "SimulatedModel", url: str, patience: float
+    folder: Path,
+    recipe: "Recipe",
+    model: "SimulatedModel",
+    url: str,
+    key: str | None,
+    patience: float,
 ) -> "tuple[Published, ...]":
     from simulators.predictors import PredictionPublisher  # noqa: PLC0415 (as above)
     from simulators.predictors.publisher import grid_of  # noqa: PLC0415 (as above)
 
     grid = recipe.grow()
     uuid = await asyncio.to_thread(grid_of, folder / grid.name / "EpuSession.dm")
-    async with PredictionPublisher(url, uuid, grid, model) as publisher:
+    async with PredictionPublisher(url, uuid, grid, model, key=key) as publisher:
         return await publisher.follow(until_seconds=patience)

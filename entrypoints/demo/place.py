@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.access_settings import AccessSettings
 from core.errors import AthanorError, PortTaken, StorageUnavailable
 from core.settings import (
     AgentSettings,
@@ -93,6 +94,7 @@ def _place(folder: Path) -> Place:
         log_level="INFO",
         log_json=False,
         api=api,
+        access=AccessSettings(mode="required"),
         athena=AthenaSettings(url=f"http://{_HOST}:{athena_port}"),
         decisions=DecisionSettings(),
         worker=WorkerSettings(),

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from blocks.athena import AthenaClient
+from core.clock import utcnow
+from core.permissions import Role
 from entrypoints import up as wiring
 from entrypoints.demo import figures
 from entrypoints.demo.outcome import AthenaFigures, Outcome, Worth, mismatches
@@ -17,6 +19,7 @@ from entrypoints.demo.screen import Screen, Start
 from entrypoints.demo.story import Ending, Story
 from entrypoints.environment import ui_url
 from entrypoints.supervisor import Supervisor
+from models.access import machines
 from models.database import Database
 from simulators.athena.server import running
 from simulators.epu.recipe import Recipe
@@ -95,9 +98,21 @@ class Demonstration:
             self.start.tick()
             await asyncio.sleep(_START_LOOK_EVERY)
         self.start.done()
-        ending = await Story(self.place, self.recipe, self.screen).tell()
+        key = await self._key()
+        ending = await Story(self.place, self.recipe, self.screen, key=key).tell()
         runs = await self._runs_when_ended()
         return await self._outcome(ending, runs)
+
+    async def _key(self) -> str:
+        """Return a key for the agent and the model, made as `athanor keys add` makes it."""
+        database = Database(self.place.settings.resolved_database_url)
+        try:
+            _, key = await database.write(
+                machines.add_key, "demo", Role.OPERATOR, created_by="demo", now=utcnow()
+            )
+        finally:
+            database.close()
+        return key
 
     async def _runs_when_ended(self) -> dict[str, dict[str, int]]:
         """Return all flow runs once none is going on, or after some seconds as they are."""

@@ -92,9 +92,10 @@ class Ending:
 class Story:
     """One session on a running Athanor."""
 
-    def __init__(self, place: Place, recipe: Recipe, screen: Screen) -> None:
-        """Take where, what and whom to tell; nothing begins."""
+    def __init__(self, place: Place, recipe: Recipe, screen: Screen, *, key: str) -> None:
+        """Take where, what and whom to tell, and a key for the API; nothing begins."""
         self._place = place
+        self._key = key
         self._recipe = recipe
         self._grid = recipe.grow()
         self._screen = screen
@@ -119,7 +120,10 @@ class Story:
     async def _tell(self, group: asyncio.TaskGroup) -> Ending:
         place = self._place
         told = Told(asyncio.get_running_loop().create_future())
-        async with HttpSink(place.api_url) as sink, AthenaClient(place.settings.athena.url) as asks:
+        async with (
+            HttpSink(place.api_url, key=self._key) as sink,
+            AthenaClient(place.settings.athena.url) as asks,
+        ):
             watcher = Watcher(
                 place.microscope,
                 sink,
@@ -162,7 +166,9 @@ class Story:
     async def _predict(self, grid_uuid: UUID) -> None:
         model = SimulatedModel("demo-model", seed=self._recipe.seed)
         url = self._place.api_url
-        async with PredictionPublisher(url, grid_uuid, self._grid, model) as publisher:
+        async with PredictionPublisher(
+            url, grid_uuid, self._grid, model, key=self._key
+        ) as publisher:
             # As a model service does: it is asked about squares and holes that Athanor knows.
             await publisher.follow(until_seconds=10 * _PATIENCE)
 

@@ -93,10 +93,13 @@ class _ToApi:
 
 @asynccontextmanager
 async def api_sender(
-    url: str, *, transport: httpx.AsyncBaseTransport | None = None
+    url: str, *, key: str | None = None, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[Sender]:
-    """Give a sender to Athanor's API."""
-    async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, transport=transport) as http:
+    """Give a sender to Athanor's API, which may ask for a key."""
+    headers = {"Authorization": f"Bearer {key}"} if key else None
+    async with httpx.AsyncClient(
+        base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport
+    ) as http:
         yield _ToApi(http)
 
 

@@ -63,6 +63,7 @@ class PredictionPublisher:
         truth: GridTruth,
         model: SimulatedModel,
         *,
+        key: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Prepare, and send nothing.
@@ -72,9 +73,15 @@ class PredictionPublisher:
             grid: Which grid the predictions are about.
             truth: What the model looks at.
             model: What predicts.
+            key: What the API asks for, where it does.
             transport: What carries the requests instead of the network.
         """
-        self._http = httpx.AsyncClient(base_url=api_url, timeout=_TIMEOUT_S, transport=transport)
+        self._http = httpx.AsyncClient(
+            base_url=api_url,
+            headers={"Authorization": f"Bearer {key}"} if key else None,
+            timeout=_TIMEOUT_S,
+            transport=transport,
+        )
         self._grid = grid
         self._model = model
         self._squares = {square.square_id: square for square in truth.squares}
