@@ -26,6 +26,7 @@ from core.errors import (
     StorageUnavailable,
     TooManyAttempts,
 )
+from tasks.cryoem.imaging.gallery import GalleryBusy
 from tasks.intake import MessagesRejected
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ _STATUSES: Sequence[tuple[type[AthanorError], HTTPStatus]] = (
     (SessionHeld, HTTPStatus.CONFLICT),
     (SessionLeaving, HTTPStatus.CONFLICT),
     (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (GalleryBusy, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
     (NotPermitted, HTTPStatus.FORBIDDEN),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS),

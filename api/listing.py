@@ -106,7 +106,7 @@ async def answer(
     headers = dict(_CACHING)
     if start.etag is not None:
         headers["ETag"] = start.etag
-        if _matches(request, start.etag):
+        if matches(request, start.etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     if not paged and start.cursor is not None:
         parts = _stream(services.database, of, asked, start.body, start.cursor, current_caller())
@@ -170,7 +170,8 @@ def _etag(told: bytes) -> str:
     return f'W/"{blake2b(told, digest_size=16).hexdigest()}"'
 
 
-def _matches(request: Request, etag: str) -> bool:
+def matches(request: Request, etag: str) -> bool:
+    """Whether the sender has what an ETag stands for already."""
     given = request.headers.get("If-None-Match", "")
     known = {one.strip().removeprefix("W/") for one in given.split(",")}
     return "*" in known or etag.removeprefix("W/") in known

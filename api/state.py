@@ -11,6 +11,7 @@ from messaging.doorbell import Doorbell
 from messaging.launcher import Launcher
 from models.database import Database
 from tasks.cryoem.entity_writes import EntityWriter
+from tasks.cryoem.imaging.gallery import Gallery
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Services:
     def writer(self) -> EntityWriter:
         """Takes what requests write, those of one moment together."""
         return EntityWriter(self, publish=self.settings.rabbitmq.publishes)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """Shows pictures of atlases and squares."""
+        return Gallery(self.settings.images)
 
 
 def _services(request: Request) -> Services:

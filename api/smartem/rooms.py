@@ -8,6 +8,7 @@ from api.smartem import (
     feedback,
     grids,
     holes,
+    images,
     latent,
     lists,
     micrographs,
@@ -22,6 +23,6 @@ ROUTERS: tuple[APIRouter, ...] = tuple(
     for room in (
         lists,
         *(acquisitions, grids, atlases, squares, holes, micrographs),
-        *(models, predictions, latent, weights, feedback),
+        *(models, predictions, latent, weights, feedback, images),
     )
 )
