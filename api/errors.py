@@ -21,8 +21,6 @@ from core.errors import (
     NotAuthenticated,
     NotFound,
     NotPermitted,
-    SessionHeld,
-    SessionLeaving,
     StorageUnavailable,
     TooManyAttempts,
 )
@@ -55,8 +53,6 @@ _STATUSES: Sequence[tuple[type[AthanorError], HTTPStatus]] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (NotRetryable, HTTPStatus.CONFLICT),
     (Conflict, HTTPStatus.CONFLICT),
-    (SessionHeld, HTTPStatus.CONFLICT),
-    (SessionLeaving, HTTPStatus.CONFLICT),
     (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (GalleryBusy, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED),

@@ -1,23 +1,25 @@
 """Let go of what is old, in transactions that are short; safe to end and to repeat at any time."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 from core.clock import utcnow
-from core.errors import NotFound, SessionHeld
+from core.errors import NotFound, SessionHeld, StorageUnavailable
 from core.retention_settings import RetentionSettings
 from domains.retention import Age, Operation, PolicyName, RetentionPolicy, named
 from models.database import Database
 from models.retention import ageing, reckoning, removal
+from models.retention.archive.manifest import exported
 from models.retention.conditions import Reckoning
 from models.retention.removal import Cut, Due
 from models.retention.report import AgedRows, RemovedSession, RetentionReport, RetentionStats
 from models.retention.rules import Rule
+from tasks.cryoem.exporting import export_session
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,21 @@ def policy_of(settings: RetentionSettings, name: PolicyName | None = None) -> Re
         if (days := getattr(settings, f"{age.value}_days")) is not None
     }
     return named(name or PolicyName(settings.policy), ages=ages, batch=settings.batch_size)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for archives.
+
+    Raises:
+        StorageUnavailable: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"The folder {folder} cannot be made: {error.strerror}. "
+            "Choose another with ATHANOR_RETENTION__EXPORT_FOLDER."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -97,7 +114,7 @@ class Retention:
         archive = None
         if not one.begun:
             try:
-                archive = await self._begin(one.grid, of.now)
+                archive = await self._begin(one, of)
             except (SessionHeld, NotFound):
                 return None
         rows: dict[str, int] = {}
@@ -121,9 +138,25 @@ class Retention:
             archive=str(archive) if archive else None,
         )
 
-    async def _begin(self, grid: UUID, now: datetime) -> Path | None:
-        await self.database.write(removal.begin, grid, now=now)
-        return None
+    async def _begin(self, one: Due, of: Reckoning) -> Path | None:
+        """Write the archive, if one is wanted, and note that the session goes."""
+        path, digest = None, None
+        if self.export_folder is not None:
+            await asyncio.to_thread(make_folder, self.export_folder)
+            path = self.export_folder / f"{one.grid}-{exported(of.now)}.tar.zst"
+            written = await export_session(
+                self.database, one.grid, path, now=of.now, progress=self.progress
+            )
+            digest = written.sha256
+        await self.database.write(
+            removal.begin,
+            one.grid,
+            now=of.now,
+            cutoff=of.cutoff(Age.SESSIONS),
+            archive=str(path) if path else None,
+            archive_sha256=digest,
+        )
+        return path
 
     async def _cut(self, cut: Cut, one: Due) -> int:
         rows = 0

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, true, update
 from sqlmodel import Session, SQLModel, col
 
 from core.errors import NotFound, SessionHeld
-from core.ids import ATHANOR, derived
 from models.base import DeliveryState
 from models.cryoem.decision_tables import AthenaSession
 from models.cryoem.instructions.tables import (
@@ -71,10 +70,11 @@ _MOMENTS: Final = (
 )
 
 
-def due(session: Session, *, cutoff: datetime) -> list[Due]:
+def due(session: Session, *, cutoff: datetime, grid: UUID | None = None) -> list[Due]:
     """Return the sessions that ended before a moment and are not held, the oldest first.
 
-    First of all those whose deletion has begun, whatever the policy says now.
+    First of all those whose deletion has begun, whatever the policy says now. With `grid`, only
+    that one if it is among them.
     """
     restored = or_(col(SessionRestore.grid_uuid).is_(None), col(SessionRestore.ended_at) < cutoff)
     old = and_(
@@ -103,6 +103,7 @@ def due(session: Session, *, cutoff: datetime) -> list[Due]:
         .where(
             col(SessionHold.grid_uuid).is_(None),
             or_(col(SessionRemoval.grid_uuid).is_not(None), old),
+            true() if grid is None else col(Grid.uuid) == grid,
         )
     )
     found = [
@@ -131,13 +132,14 @@ def begin(
     grid: UUID,
     *,
     now: datetime,
+    cutoff: datetime,
     archive: str | None = None,
     archive_sha256: str | None = None,
 ) -> None:
     """Note that a session is being deleted, and from now on cannot be held.
 
     Raises:
-        NotFound: It is gone.
+        NotFound: It is gone, or has been heard of again: its archive is not the whole.
         SessionHeld: It was held meanwhile.
     """
     name = session.scalar(
@@ -151,6 +153,8 @@ def begin(
         raise NotFound(f"There is no session with grid {grid}.")
     for one in holds.held(session, [grid]).values():
         raise SessionHeld(grid, one.reason, one.held_by)
+    if not due(session, cutoff=cutoff, grid=grid):
+        raise NotFound(f"The session with grid {grid} is not over any more.")
     row = session.get(SessionRemoval, grid)
     if row is None:
         row = SessionRemoval(grid_uuid=grid, name=name or "", began_at=now)
@@ -162,7 +166,7 @@ def begin(
     # A message of our own keeps the numbers of those that go from being given away again.
     session.add(
         InboxMessage(
-            id=derived(ATHANOR, REMOVED, grid, now),
+            id=uuid4(),
             source=RETENTION,
             domain="athanor",
             kind=REMOVED,

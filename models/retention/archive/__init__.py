@@ -1,0 +1,1 @@
+"""A session as one file: how it is written, read, checked and brought back."""
