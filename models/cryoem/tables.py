@@ -5,6 +5,7 @@ unmeasured value is NULL. Keys are deterministic (`domains.cryoem.ids`).
 """
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, text
@@ -13,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from models import base  # noqa: F401 (names constraints, so it goes before any table)
 
 #: Of the rows of which a client said how far they are; the others are most.
-_SAID = {
+_SAID: dict[str, Any] = {
     "postgresql_where": text("status <> 'none'"),
     "sqlite_where": text("status <> 'none'"),
 }

@@ -44,8 +44,8 @@ def _held_still(session: Session, write: Delete, grid: UUID | None) -> set[UUID]
     session.execute(
         select(col(Grid.uuid))
         .where(col(Grid.uuid).in_(grids))
-        .order_by(Grid.uuid)
-        .with_for_update()  # pyright: ignore[reportArgumentType]
+        .order_by(col(Grid.uuid))
+        .with_for_update()
     )
     require_released(session, grids)
     return grids
