@@ -10,7 +10,7 @@ ROOMS  := core domains models messaging blocks tasks flows agent api simulators 
 QUIET  := --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-long lint format lock bench bench-throughput bench-history bench-latency bench-files bench-yield bench-measurements bench-refresh bench-chaos clean
+.PHONY: help demo up test test-long lint format lock bench bench-throughput bench-history bench-latency bench-files bench-yield bench-measurements bench-refresh bench-lists bench-chaos openapi fuzz clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,11 +60,17 @@ bench-measurements: $(DEV) ## Measure measurements a second into quality, weight
 bench-refresh: $(DEV) ## Measure a refresh of a grid with 40,000 holes
 	@$(BIN)/python -m benchmarks.refresh $(ARGS)
 
+bench-lists: $(DEV) ## Measure lists: 40,000 holes at once, and pages at two million rows
+	@$(BIN)/python -m benchmarks.lists $(ARGS)
+
 bench-yield: $(DEV) ## Compare orders of collection in simulated sessions: good micrographs an hour
 	@$(BIN)/python -m benchmarks.yields $(ARGS)
 
 bench-chaos: $(DEV) ## Send 20,000 messages through crashes (ARGS='--sensors 2 --workers 3')
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+openapi: $(DEV) ## Write docs/openapi.json
+	@$(BIN)/python -m entrypoints.openapi_document
 
 lock: | $(BIN)/uv ## Renew the lock files with the newest versions that the ranges allow
 	@$(BIN)/uv pip compile $(QUIET) --upgrade --universal --generate-hashes --no-emit-index-url \

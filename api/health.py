@@ -1,7 +1,7 @@
 """Whether it lives, and how it does."""
 
 import asyncio
-from typing import Literal
+from typing import Final, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -22,6 +22,24 @@ router = APIRouter(tags=["health"])
 _PATIENCE = 5.0
 
 
+#: The version of SmartEM's API whose clients are at home here; they compare it with their own.
+_SMARTEM_API: Final = "0.1.1"
+
+
+class Version(BaseModel):
+    """What it is."""
+
+    service: Literal["athanor"] = Field(default="athanor", description="Its name.")
+    version: str = Field(
+        default=_SMARTEM_API,
+        description="Version of SmartEM's API whose clients find here what they know.",
+        examples=[_SMARTEM_API],
+    )
+    athanor: str = Field(
+        default_factory=version, description="Athanor's own version.", examples=["0.1.0"]
+    )
+
+
 class Health(BaseModel):
     """It lives."""
 
@@ -37,6 +55,12 @@ async def get_health(services: Serving) -> Health:
     except TimeoutError as error:
         raise StorageUnavailable(f"The database gave no answer in {_PATIENCE:g} s.") from error
     return Health()
+
+
+@router.get("/version", responses=problems())
+async def get_version() -> Version:
+    """Tell which API this is, for clients that compare it with what they were made for."""
+    return Version()
 
 
 @router.get("/status", responses=problems())

@@ -20,7 +20,6 @@ from sqlmodel import Session
 
 from api.errors import problems
 from api.state import Services
-from core.caller import Caller, asking, current_caller
 from models import listing
 from models.cryoem.smartem.filters import ListQuery
 from models.database import Database
@@ -109,7 +108,7 @@ async def answer(
         if matches(request, start.etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     if not paged and start.cursor is not None:
-        parts = _stream(services.database, of, asked, start.body, start.cursor, current_caller())
+        parts = _stream(services.database, of, asked, start.body, start.cursor)
         return StreamingResponse(parts, media_type=_JSON, headers=headers)
     if start.cursor is not None:
         url = request.url.include_query_params(cursor=start.cursor, limit=count)
@@ -144,14 +143,12 @@ def _start(
 
 
 async def _stream(
-    database: Database, of: Listing, asked: Asked, first: bytes, cursor: str, caller: Caller
+    database: Database, of: Listing, asked: Asked, first: bytes, cursor: str
 ) -> AsyncIterator[bytes]:
     yield first[:-1]
     following: str | None = cursor
     while following is not None:
-        # The body is sent when the request is over, for the same one who asked.
-        with asking(caller):
-            body, following = await database.read(_more, of, asked, following)
+        body, following = await database.read(_more, of, asked, following)
         if body != b"[]":
             yield b"," + body[1:-1]
     yield b"]"

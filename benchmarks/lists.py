@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -145,12 +145,19 @@ def _serving(database: str) -> Iterator[str]:
     process.start()
     try:
         url = f"http://127.0.0.1:{port}"
-        with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:
-            client.get(f"{url}/health", timeout=30)
+        while process.is_alive() and not _answers(url):
+            time.sleep(0.1)
         yield url
     finally:
         process.terminate()
         process.join()
+
+
+def _answers(url: str) -> bool:
+    with suppress(httpx.ConnectError):
+        httpx.get(f"{url}/health", timeout=30)
+        return True
+    return False
 
 
 def _serve(url: str, port: int) -> None:

@@ -40,7 +40,7 @@ class AcquisitionResponse(View):
 
     uuid: UUID = _of("Our id.", _ACQUISITION)
     name: str = _of("EPU's name of the session.", "Supervisor_20260302_090000")
-    status: AcquisitionStatus | None = _of(
+    status: AcquisitionStatus = _of(
         "What a client said last; else what is known of its start, pause and end.", "started"
     )
     start_time: datetime | None = _of("When it started.", _MOMENT)
@@ -70,7 +70,7 @@ class GridResponse(View):
 
     uuid: UUID = _of("Our id.", _GRID)
     acquisition_uuid: UUID | None = _of("Its acquisition.", _ACQUISITION)
-    status: GridStatus | None = _of("What a client said last.", "scan started")
+    status: GridStatus = _of("What a client said last, else none.", "scan started")
     name: str = _of("Its name.", "Supervisor_20260302_090000")
     data_dir: str | None = _of("Where its images are.", "/data/epu/Supervisor_20260302_090000")
     atlas_dir: str | None = _of("Where its atlas is.", "/data/epu/atlas")
@@ -122,7 +122,7 @@ class GridSquareResponse(View):
     uuid: UUID = _of("Our id.", _SQUARE)
     gridsquare_id: str = _of("EPU's id, unique on its grid.", "4590776")
     grid_uuid: UUID | None = _of("Its grid.", _GRID)
-    status: SquareStatus | None = _of("What a client said last.", "none")
+    status: SquareStatus = _of("What a client said last, else none.", "none")
     data_dir: str | None = _of("Where its images are.", "/data/epu/GridSquare_4590776")
     atlas_node_id: int | None = _of("Its node on the atlas.", 42)
     state: str | None = _of("EPU's state of it.", "Defined")
@@ -160,7 +160,7 @@ class FoilHoleResponse(View):
     gridsquare_uuid: UUID | None = _of("Its square.", _SQUARE)
     gridsquare_id: str | None = _of("EPU's id of its square.", "4590776")
     foilhole_id: str = _of("EPU's id, unique on its grid.", "4601234")
-    status: HoleStatus | None = _of("What a client said last.", "none")
+    status: HoleStatus = _of("What a client said last, else none.", "none")
     center_x: float | None = _of("Place on the square's image in its pixels.", 812.5)
     center_y: float | None = _of("Place on the square's image in its pixels.", 1033.0)
     quality: float | None = _of("EPU's own quality of it.", 0.87)
@@ -183,7 +183,7 @@ class MicrographResponse(View):
     foilhole_id: str | None = _of("EPU's id of its hole.", "4601234")
     micrograph_id: str | None = _of("As a client calls it, else its file's stem.", _IMAGE)
     location_id: str | None = _of("Where in the hole, by EPU's template.", "4595672")
-    status: MicrographStatus = _of("What a client said last.", "none")
+    status: MicrographStatus = _of("What a client said last, else none.", "none")
     high_res_path: str | None = _of("Its movie or image.", f"/data/epu/{_IMAGE}_Fractions.mrc")
     manifest_file: str | None = _of("Its XML file.", f"/data/epu/{_IMAGE}.xml")
     acquisition_datetime: datetime | None = _of("When it was taken.", _MOMENT)
