@@ -18,6 +18,7 @@ from api import (
     messages,
     metrics,
     openapi,
+    retention,
     sessions,
 )
 from api.access import keys as access_keys
@@ -81,7 +82,7 @@ def create_app(
         app.include_router(router)
     for router in agent.routers(settings.instructions):
         app.include_router(router)
-    for room in (messages, sessions, decisions, audit, frontend, health, metrics):
+    for room in (messages, sessions, decisions, retention, audit, frontend, health, metrics):
         app.include_router(room.router)
     return app
 

@@ -40,6 +40,8 @@ ENTRIES = (
     Entry("models", "models:app", "Look at the models that predict, and try some out.", _LOOK),
     Entry("weights", "weights:app", "Look at the weights of models, and set some.", _LOOK),
     Entry("report", "report:report", "Write a session's report: one page with its plots.", _LOOK),
+    Entry("export", "export:export", "Write a session to one file.", _LOOK),
+    Entry("import", "export:import_", "Bring a session back from a file.", _LOOK),
     Entry("retention", "retention:app", "Look at what is kept; let go of what is old.", _LOOK),
     Entry("config", "config:app", "Show the settings and where each comes from.", _LOOK),
     Entry("users", "users:app", "Let people use the API with a password of their own.", _ADMIT),

@@ -43,6 +43,7 @@ _BY_PERMISSION: Final[Mapping[Permission, str]] = {
         GET /sessions/{}/squares
         GET /sessions/{}/holes
         GET /sessions/{}/micrographs
+        GET /sessions/{}/hold
         GET /decisions
         GET /decisions/{}
         GET /acquisitions
@@ -167,6 +168,13 @@ _BY_PERMISSION: Final[Mapping[Permission, str]] = {
         DELETE /debug/sessions/{}/close
         GET /debug/session/{}/instructions
         POST /debug/session/{}/create-instruction
+    """,
+    Permission.RETENTION_READ: """
+        GET /retention
+    """,
+    Permission.RETENTION_RUN: """
+        PUT /sessions/{}/hold
+        DELETE /sessions/{}/hold
     """,
     Permission.AUDIT_READ: """
         GET /audit

@@ -35,6 +35,18 @@ def held(session: Session, grids: Collection[UUID]) -> dict[UUID, Hold]:
     return found
 
 
+def get(session: Session, grid: UUID) -> Hold:
+    """Return what holds a session.
+
+    Raises:
+        NotFound: It is not held.
+    """
+    row = session.get(SessionHold, grid)
+    if row is None:
+        raise NotFound(f"Session {grid} is not held.")
+    return Hold.model_validate(row)
+
+
 def require_released(session: Session, grids: Iterable[UUID]) -> None:
     """Do nothing if none of the grids is held.
 
@@ -75,10 +87,7 @@ def release(session: Session, grid: UUID) -> Hold:
     Raises:
         NotFound: It is not held.
     """
-    row = session.get(SessionHold, grid)
-    if row is None:
-        raise NotFound(f"Session {grid} is not held.")
-    was = Hold.model_validate(row)
-    session.delete(row)
+    was = get(session, grid)
+    session.delete(session.get(SessionHold, grid))
     session.flush()
     return was

@@ -111,3 +111,23 @@ def test_users_of_smartem_clean_up_as_they_know_it(
     assert "2 rows were removed or archived: {'instruction': 2}" in wet
     assert "Session cleanup" in command("--operation", "sessions")
     assert "'sessions': 1, 'instructions': 1, 'connections': 0" in command()
+
+
+def test_a_session_goes_into_a_file_and_comes_back(
+    athanor: Athanor, old: None, tmp_path: Path
+) -> None:
+    file = tmp_path / "session.tar.zst"
+    assert athanor("export", "trial", "-o", file).output.startswith(f"Wrote {file} (0.0 MB, ")
+    again = athanor("export", GRID, "-o", tmp_path / "again", "--json").json
+    same = athanor("import", file)
+    assert (same.code, "is there already, unchanged" in same.output) == (0, True)
+    athanor("retention", "run", "--yes")
+    assert athanor("sessions", "list", "--json").json["items"] == []
+    back = athanor("import", file, "--json").json
+    assert (back["digest"], back["new"]["hole"]) == (again["digest"], 6)
+    assert [one["holes"] for one in athanor("sessions", "list", "--json").json["items"]] == [6]
+
+    file.write_bytes(file.read_bytes()[:-100])
+    assert athanor("import", file).sentence.startswith(f"Error: {file} is refused.")
+    assert athanor("export", "nobody", "-o", file).code == 1
+    assert "cannot be written" in athanor("export", GRID, "-o", tmp_path / "no" / "a").sentence
