@@ -31,13 +31,10 @@ class Version(BaseModel):
 
     service: Literal["athanor"] = Field(default="athanor", description="Its name.")
     version: str = Field(
-        default=_SMARTEM_API,
         description="Version of SmartEM's API whose clients find here what they know.",
         examples=[_SMARTEM_API],
     )
-    athanor: str = Field(
-        default_factory=version, description="Athanor's own version.", examples=["0.1.0"]
-    )
+    athanor: str = Field(description="Athanor's own version.", examples=["0.1.0"])
 
 
 class Health(BaseModel):
@@ -60,7 +57,7 @@ async def get_health(services: Serving) -> Health:
 @router.get("/version", responses=problems())
 async def get_version() -> Version:
     """Tell which API this is, for clients that compare it with what they were made for."""
-    return Version()
+    return Version(version=_SMARTEM_API, athanor=version())
 
 
 @router.get("/status", responses=problems())

@@ -109,3 +109,10 @@ async def test_the_page_names_each_operation_and_links_prefect(client: httpx.Asy
     page = (await client.get("/")).text
     for text in ("POST /messages", "GET /decisions/{id}", "http://127.0.0.1:4200", 'href="docs"'):
         assert text in page
+
+
+async def test_version_names_the_api_that_clients_compare_with_theirs(
+    client: httpx.AsyncClient,
+) -> None:
+    told = (await client.get("/version")).json()
+    assert told == {"service": "athanor", "version": "0.1.1", "athanor": version()}
