@@ -27,7 +27,7 @@ CHANGES: Final = MAKES
 SHOWS: Final = problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def _writer(request: Request) -> EntityWriter:
+async def _writer(request: Request) -> EntityWriter:
     services: Services = request.app.state.services
     return services.writer
 

@@ -185,7 +185,7 @@ def _show(session: Session, steps: Sequence[Step]) -> None:
         if isinstance(one.write, Create | Update):
             wanted.setdefault(one.write.entity, []).extend(_uuids(one.write))
     shown = {
-        (entity, row["uuid"]): row
+        (entity, str(row["uuid"])): row
         for entity, uuids in wanted.items()
         for part in chunks(list(dict.fromkeys(uuids)))
         for row in listing.find(session, LISTINGS[entity], part)
@@ -193,7 +193,7 @@ def _show(session: Session, steps: Sequence[Step]) -> None:
     for one in steps:
         if isinstance(one.write, Create | Update):
             entity = one.write.entity
-            one.result = Result(tuple(shown[entity, uuid] for uuid in _uuids(one.write)))
+            one.result = Result(tuple(shown[entity, str(uuid)] for uuid in _uuids(one.write)))
 
 
 def _uuids(write: Create | Update) -> list[UUID]:

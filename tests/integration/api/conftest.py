@@ -23,7 +23,9 @@ def launcher() -> RecordingLauncher:
 @pytest.fixture
 async def app(database: Database, launcher: RecordingLauncher) -> AsyncIterator[FastAPI]:
     async with opened_doorbell(database) as doorbell:
-        yield create_app(short_settings(), database=database, doorbell=doorbell, launcher=launcher)
+        made = create_app(short_settings(), database=database, doorbell=doorbell, launcher=launcher)
+        yield made
+        await made.state.services.writer.close()
 
 
 @pytest.fixture
