@@ -285,6 +285,11 @@ AGENT_SPOOL_OLDEST = Family(
 AGENT_SENDS = _counter(
     "athanor_agent_sends_total", "Batches posted to the API: accepted, refused, failed.", "outcome"
 )
+AGENT_INSTRUCTIONS = _counter(
+    "athanor_agent_instructions_total",
+    "Instructions that the agent acted on: processed, failed, declined.",
+    "outcome",
+)
 AGENT_ANSWERED = _moment(
     "athanor_agent_last_answer_timestamp_seconds", "When the API last answered."
 )

@@ -83,31 +83,35 @@ class AthenaDriver:
             NotAtAthena: It does not have them in time, or they say something else.
         """
         decline_unknown(instruction)
-        name, expected = _rests_on(instruction)
+        names, expected = _rests_on(instruction)
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await self._confirm(name, expected)
+                name = await self._confirm(names, expected)
         except TimeoutError as error:
             raise NotAtAthena(
-                f"Athena does not have all {len(expected)} decisions of {name} after "
-                f"{self._wait_seconds:g} s"
+                f"Athena does not have all {len(expected)} decisions of {' or '.join(names)} "
+                f"after {self._wait_seconds:g} s"
             ) from error
         return (
             f"Athena has {len(expected)} decision{'s' if len(expected) > 1 else ''} of {name}, "
             f"and tells the microscope when it asks: {described(instruction)}"
         )
 
-    async def _confirm(self, name: str, expected: list[_Expected]) -> None:
-        missing, pause = expected, 0.0
+    async def _confirm(self, names: list[str], expected: list[_Expected]) -> str:
+        """Return the name of the session that has all of them, once one does."""
+        pause = 0.0
+        missing = dict.fromkeys(names, expected)
         while True:
-            session = await self._get("/Session", sessionName=name)
-            if session is not None:
-                found = await asyncio.gather(
-                    *(self._has(str(session["sessionId"]), one) for one in missing)
-                )
-                missing = [one for one, there in zip(missing, found, strict=True) if not there]
-                if not missing:
-                    return
+            for name, wanted in missing.items():
+                session = await self._get("/Session", sessionName=name)
+                if session is None:
+                    continue
+                ident = str(session["sessionId"])
+                found = await asyncio.gather(*(self._has(ident, one) for one in wanted))
+                left = [one for one, there in zip(wanted, found, strict=True) if not there]
+                if not left:
+                    return name
+                missing[name] = left
             pause = min(max(2 * pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             await asyncio.sleep(pause)
 
@@ -139,8 +143,8 @@ class AthenaDriver:
         return None
 
 
-def _rests_on(instruction: Instruction) -> tuple[str, list[_Expected]]:
-    """Return the name of Athena's session, and the decisions that it should have.
+def _rests_on(instruction: Instruction) -> tuple[list[str], list[_Expected]]:
+    """Return what Athena's session may be called, and the decisions that it should have.
 
     Raises:
         InstructionDeclined: The instruction names none, such as one that a person made.
@@ -148,9 +152,9 @@ def _rests_on(instruction: Instruction) -> tuple[str, list[_Expected]]:
     said: Any = (instruction.metadata or {}).get("athena")
     try:
         expected = [_Expected(UUID(one["id"]), one.get("value")) for one in said["decisions"]]
-        name = str(said["session_name"])
+        names = [str(name) for name in said["session_names"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InstructionDeclined(_NOTHING_TO_ASK) from error
-    if not expected:
+    if not expected or not names:
         raise InstructionDeclined(_NOTHING_TO_ASK)
-    return name, expected
+    return names, expected

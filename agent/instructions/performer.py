@@ -7,6 +7,7 @@ import time
 from agent.instructions.driver import Driver
 from agent.instructions.information import LONGEST, Information
 from agent.instructions.received import Ended, Ending, Instruction, InstructionDeclined
+from core import metrics
 from core.clock import as_text, utcnow
 from core.errors import AthanorError
 
@@ -46,6 +47,7 @@ class Performer:
                 extra={"action": "instruction_failed", "domain": "cryoem"},
             )
             status, reason = "failed", f"internal error: {error!r}"
+        metrics.AGENT_INSTRUCTIONS.labels(status).inc()
         took_ms = round((time.monotonic() - began) * 1000)
         logger.info(
             "Instruction %s (%s): %s%s",

@@ -55,6 +55,11 @@ def grid_name(session: Session, grid: UUID) -> str:
     return str(grid) if name is None else f"Grid_{name}"
 
 
+def own_name(name: str, grid: UUID) -> str:
+    """Return what Athena is to call a grid whose name it has given to another's session."""
+    return f"{name}_{grid.hex[:8]}"
+
+
 def get_session(session: Session, grid: UUID) -> AthenaSession | None:
     """Return the Athena session of a grid, if it has one."""
     return session.get(AthenaSession, grid)

@@ -64,7 +64,7 @@ async def _create_or_adopt(here: Resources, grid_uuid: UUID) -> AthenaSession:
     given, adopted = await _create_or_find(here, asked)
     if await here.database.read(athena.has_other_grid, given.session_id, grid_uuid):
         # Clients call several grids by one name, which Athena gives only once.
-        name = f"{asked.session_name}_{grid_uuid.hex[:8]}"
+        name = athena.own_name(asked.session_name, grid_uuid)
         given, adopted = await _create_or_find(
             here, asked.model_copy(update={"session_name": name})
         )

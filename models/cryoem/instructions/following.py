@@ -62,7 +62,8 @@ class _Decided:
     numbers: Mapping[UUID, int]
     #: What Athena has been or will be told, by decision.
     values: Mapping[UUID, str | None]
-    athena_session: str
+    #: What Athena calls the grid's session, or will once it has one.
+    athena_sessions: tuple[str, ...]
 
 
 def follow(
@@ -138,7 +139,7 @@ def _decided(session: Session, grid: UUID, made: Sequence[Selection]) -> _Decide
     }
     squares = [one for one in made if one.decision_type == "gridSquareSelection"]
     holes = [one for one in made if one.decision_type == "foilHoleSelection"]
-    known = athena.get_session(session, grid)
+    known, name = athena.get_session(session, grid), athena.grid_name(session, grid)
     return _Decided(
         grid,
         {said.target: said for one in squares for said in evidence[one.id]},
@@ -150,7 +151,7 @@ def _decided(session: Session, grid: UUID, made: Sequence[Selection]) -> _Decide
         },
         numbers,
         {one.id: "true" if one.selected[one.area] else "false" for one in squares},
-        known.session_name if known else athena.grid_name(session, grid),
+        (known.session_name,) if known else (name, athena.own_name(name, grid)),
     )
 
 
@@ -317,7 +318,7 @@ def _new(
         extra={
             "grid_uuid": str(decided.grid),
             "athena": {
-                "session_name": decided.athena_session,
+                "session_names": list(decided.athena_sessions),
                 "decisions": [{"id": str(one), "value": value[want.type]} for one in behind],
             },
         },

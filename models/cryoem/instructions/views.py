@@ -221,6 +221,7 @@ class EvidenceView(View):
     model_name: str = Field(description="The model.")
     model_version: str | None = Field(description="Its version, where its messages tell.")
     message_uuid: UUID | None = Field(description="The message that brought it.")
+    decision_id: UUID | None = Field(None, description="What was decided on it.")
     source: str | None = Field(None, description="Who sent that message.")
     message_id: str | None = Field(None, description="The sender's id of it.")
     received_at: datetime | None = Field(None, description="When it came in.")

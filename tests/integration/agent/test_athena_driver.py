@@ -95,7 +95,7 @@ async def test_what_athena_lacks_or_says_otherwise_has_failed(here: Here) -> Non
     said = (told[SKIP].metadata or {})["athena"]
     others = {**said, "decisions": [{**said["decisions"][0], "value": "true"}]}
     unknown = {**said, "decisions": [{"id": "00000000-0000-5000-8000-000000000000"}]}
-    nowhere = {**said, "session_name": "Grid_nowhere"}
+    nowhere = {**said, "session_names": ["Grid_nowhere"]}
 
     with pytest.raises(NotAtAthena, match="says 'false' at Athena"):
         await driver.act(instruction({"athena": others}), repeated=False)
@@ -107,7 +107,7 @@ async def test_what_athena_lacks_or_says_otherwise_has_failed(here: Here) -> Non
 
 @pytest.mark.parametrize(
     "metadata",
-    [None, {}, {"athena": None}, {"athena": {"session_name": "g", "decisions": []}}],
+    [None, {}, {"athena": None}, {"athena": {"session_names": ["g"], "decisions": []}}],
     ids=["none", "nothing", "null", "no decisions"],
 )
 async def test_what_rests_on_no_decision_is_declined(metadata: dict[str, Any] | None) -> None:

@@ -113,7 +113,8 @@ async def test_an_answer_at_prefect_counts_for_what_was_shown_and_outlives_the_w
     name = await deployed(client, pool, "approve_instructions")
     session_id, (first, _, third) = await session_with(here, 3)
     async with working(pool) as worker, Launcher(rung=worker.wake) as launcher:
-        run_id = await launcher.launch(name, {"session_id": session_id, "through": 3})
+        # As text, as the event says it that launches such runs.
+        run_id = await launcher.launch(name, {"session_id": session_id, "through": "3"})
         await suspended(client, run_id)
 
         async def left() -> bool:

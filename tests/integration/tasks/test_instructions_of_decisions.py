@@ -78,7 +78,7 @@ async def test_a_batch_of_squares_makes_one_instruction_of_each_kind_with_its_tr
     assert (best["value"], best["decision_id"]) == (0.95, str(decided[plot.square_uuid(4)]))
     assert best["message_uuid"] in {str(row.id) for row in rig.messages()}
     assert forward.extra is not None
-    assert forward.extra["athena"]["session_name"] == f"Grid_{plot.name}"
+    assert forward.extra["athena"]["session_names"][0] == f"Grid_{plot.name}"
     assert {one["value"] for one in forward.extra["athena"]["decisions"]} == {"true"}
 
 
