@@ -13,6 +13,7 @@ from blocks.resources import Resources
 from core.clock import utcnow
 from core.errors import LeaseLost, StorageUnavailable, UnknownParent
 from models import drain, inbox
+from models.cryoem.instructions.live import News, announce
 from models.drain import DrainLease
 from models.inbox import Missing, Received
 from tasks import measuring
@@ -36,6 +37,8 @@ class Outcome:
     bells: list[Bell] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     events: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    #: Told to pages by the commit.
+    news: list[News] = field(default_factory=list)
 
     def add(self, other: "Outcome") -> None:
         """Take in what another part of the batch led to."""
@@ -44,6 +47,7 @@ class Outcome:
         self.dead += other.dead
         self.bells += other.bells
         self.events += other.events
+        self.news += other.news
         for what, number in other.notes.items():
             self.notes[what] = self.notes.get(what, 0) + number
 
@@ -190,6 +194,7 @@ class InboxStep:
         inbox.let_wait(session, outcome.waiting)
         done_at = utcnow()
         inbox.finish(session, outcome.done, now=done_at, flow_run_id=self._flow_run_id)
+        announce(session, outcome.news)
         return _Batch(messages, outcome, taken_at, done_at)
 
     def _take(self, session: Session, *, limit: int) -> list[Received]:

@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 _AT_ONCE: Final = 1_000
 #: A stream that so many events wait for takes none: it is closed, and comes back for them.
 _MOST_WAITING: Final = 5_000
+#: Pages are told at most so often, in seconds: one write for all that came meanwhile. An agent is
+#: told at once.
+_GATHER: Final = 0.1
 #: After a failed look at the database, in seconds.
 _LOOK_AGAIN: Final = 1.0
 
@@ -48,9 +51,9 @@ class Subscription:
     #: It did not keep up: what waited is thrown away.
     lost: bool = False
 
-    def put(self, news: Sequence[Shown]) -> None:
-        """Add what the stream shows."""
-        frames = [one.frame for one in news if self.wanted.takes(one)]
+    def put(self, news: Sequence[Shown], *, after: int = -1) -> None:
+        """Add what the stream shows, of what is newer than an event."""
+        frames = [one.frame for one in news if one.seq > after and self.wanted.takes(one)]
         if not frames or self.lost:
             return
         self.waiting += frames
@@ -80,8 +83,11 @@ class Hub:
         self._running: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._seq = 0
+        self._gathered: list[Shown] = []
+        self._told_at = float("-inf")
+        self._every = settings.progress_seconds
         self._changed: set[UUID] = set()
-        self._progress_at = float("-inf")
+        self._counted_at = float("-inf")
         #: True once the server stops: streams end.
         self.closing = False
 
@@ -157,33 +163,52 @@ class Hub:
     async def _look(self, bell: asyncio.Event) -> None:
         bell.clear()
         news = await self._database.read(read_news, self._seq, limit=_AT_ONCE)
-        self._tell(news)
-        if news.full:
-            return
-        wait = self._settings.look_seconds
-        if self._changed:
-            due = self._progress_at + self._settings.progress_seconds - monotonic()
-            if due <= 0:
-                await self._count()
-            else:
-                wait = min(wait, due)
-        await woken(bell, timeout=wait)
+        self._wake(news)
+        if not news.full:
+            await self._rest(bell)
 
-    def _tell(self, news: News) -> None:
+    async def _rest(self, bell: asyncio.Event) -> None:
+        """Tell pages what was gathered, until there is more to read."""
+        while True:
+            if self._gathered and self._due(self._told_at, _GATHER) <= 0:
+                self._tell()
+            if self._changed and self._due(self._counted_at, self._every) <= 0:
+                await self._count()
+            if bell.is_set():
+                return
+            waits = [self._settings.look_seconds]
+            if self._gathered:
+                waits.append(self._due(self._told_at, _GATHER))
+            if self._changed:
+                waits.append(self._due(self._counted_at, self._every))
+            if not await woken(bell, timeout=max(min(waits), 0.0)) and len(waits) == 1:
+                return
+
+    def _due(self, last: float, every: float) -> float:
+        """Return in how many seconds something may be done again."""
+        return last + every - monotonic()
+
+    def _wake(self, news: News) -> None:
+        """Take in what was read, and wake the agents that it concerns."""
         self._seq = news.seq
         self._changed |= news.changed
+        self._gathered += news.shown
         for one in news.shown:
             if one.wakes and one.session_id in self._agents:
                 for event in self._agents[one.session_id]:
                     event.set()
-        if news.shown:
-            for page in self._pages:
-                page.put(news.shown)
+
+    def _tell(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._told_at = monotonic()
+        for page in self._pages:
+            # One that has come meanwhile was shown the rest as it came.
+            page.put(gathered, after=page.since)
 
     async def _count(self) -> None:
         """Count what changed, for the pages that are told how far acquisitions are."""
         changed, self._changed = self._changed, set()
-        self._progress_at = monotonic()
+        self._counted_at = monotonic()
         if any(page.wanted.has("acquisition.progress") for page in self._pages):
             for page_of in await self._database.read(progress_of, changed, self._seq):
                 for page in self._pages:

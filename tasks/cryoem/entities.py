@@ -16,6 +16,7 @@ from models import inbox
 from models.cryoem import athena, completeness, lifecycle, messages, session_life
 from models.cryoem.emitted import Emitted, emit_all
 from models.cryoem.entities import apply_epu
+from models.cryoem.instructions import live
 from models.cryoem.intake import AREAS
 from models.cryoem.messages import (
     EpuAtlasMessage,
@@ -80,6 +81,8 @@ class EntityHandler:
         if left:
             raise MessageRejected(f"event_type: {left} messages tell of no entity")
         _end_or_reopen(session, [one for _, one in parsed], outcome)
+        if outcome.done:
+            outcome.news = live.grid_changed(session, self._grid)
         return outcome
 
     def _store(

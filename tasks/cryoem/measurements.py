@@ -15,6 +15,7 @@ from domains.cryoem.metrics import CTF, MOTION, PARTICLES
 from domains.cryoem.quality import is_good
 from models.cryoem import athena, measurements, messages, values
 from models.cryoem.emitted import Emitted, emit_all
+from models.cryoem.instructions import live
 from models.cryoem.intake import MEASUREMENTS, SCORES
 from models.cryoem.judging import Judged
 from models.cryoem.messages import Measurement
@@ -51,9 +52,12 @@ class MeasurementHandler:
             grids = values.put(session, recorded.judged, now=now)
             known = athena.registered_among(session, grids)
             bells += [(SUBMIT_VALUES, str(grid)) for grid in sorted(known)]
+        done = {message.seq for message in recorded.done}
+        micrographs = dict.fromkeys(one.target() for message, one in items if message.seq in done)
         return Outcome(
             done=recorded.done,
             waiting=recorded.waiting,
+            news=live.measured(session, list(micrographs)),
             bells=[*bells, *((SCORES, str(grid)) for grid in recorded.weighed)],
             notes={"measurements": recorded.values, "judged": len(recorded.judged)},
         )

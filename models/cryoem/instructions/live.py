@@ -18,6 +18,7 @@ from models.cryoem.instructions.tables import (
     Instruction,
     LiveEvent,
 )
+from models.cryoem.tables import Grid, Micrograph
 from models.sql import lock_until_commit, table_of
 
 
@@ -126,6 +127,27 @@ def log_line(line: AgentLog, acquisition: UUID | None) -> News:
         "message": line.message,
     }
     return News(EventType.AGENT_LOG, data, line.agent_id, line.session_id, acquisition)
+
+
+def grid_changed(session: Session, grid: UUID) -> list[News]:
+    """Return the news that something of a grid is counted anew; its readers do the counting."""
+    acquisition = session.scalar(select(col(Grid.acquisition_uuid)).where(col(Grid.uuid) == grid))
+    if acquisition is None:
+        return []
+    return [News(EventType.ACQUISITION_PROGRESS, {}, acquisition=acquisition)]
+
+
+def measured(session: Session, micrographs: Sequence[UUID]) -> list[News]:
+    """Return the news that micrographs of a grid were measured; readers look up what it was."""
+    if not micrographs:
+        return []
+    acquisition = session.scalar(
+        select(col(Grid.acquisition_uuid))
+        .join(Micrograph, col(Micrograph.grid_uuid) == col(Grid.uuid))
+        .where(col(Micrograph.uuid) == micrographs[0])
+    )
+    data = {"micrographs": [str(one) for one in micrographs]}
+    return [News(EventType.PROCESSING_METRIC, data, acquisition=acquisition)]
 
 
 def newest_seq(session: Session) -> int:

@@ -162,10 +162,10 @@ async def serving(channel: Channel, **changes: Any) -> AsyncIterator[Streams]:
 
 @pytest.fixture
 async def streams(channel: Channel) -> AsyncIterator[Streams]:
-    """The API on a port, with heartbeats and second sends that a test need not wait for."""
+    """The API on a port, with heartbeats that a test need not wait for."""
     async with serving(
         channel,
         streams=StreamSettings(heartbeat_seconds=0.3, progress_seconds=0),
-        instructions=InstructionSettings(ack_seconds=0.2, resends=2, debug_routes=True),
+        instructions=InstructionSettings(debug_routes=True),
     ) as made:
         yield made

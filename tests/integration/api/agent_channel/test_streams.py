@@ -2,10 +2,13 @@
 
 import asyncio
 
-from core.instruction_settings import StreamSettings
+from core.instruction_settings import InstructionSettings, StreamSettings
+from domains.cryoem import ids
 from domains.cryoem.instructions import Mode, Priority
 from models.cryoem.instructions.tables import AgentConnection, Instruction
+from models.cryoem.messages.measurements import MotionCorrected
 from tasks.cryoem import instructing
+from tasks.cryoem.measurements import drain_measurements
 from tests.integration.api.agent_channel.conftest import (
     AGENT,
     Channel,
@@ -13,6 +16,8 @@ from tests.integration.api.agent_channel.conftest import (
     following,
     serving,
 )
+from tests.integration.api.played import register
+from tests.session_fixtures import Here, SmallSession
 from tests.support import wait_until
 
 
@@ -38,15 +43,24 @@ async def test_an_agent_is_sent_what_waits_and_what_comes_until_it_acknowledges(
             assert answer.json()["status"] == "success"
         await streams.channel.make(of)
         third = await following(events, "instruction")
-        assert (third["sequence_number"], third["attempt"]) == (3, 1)
-        # Nothing was said of it: so it comes again.
-        again = await following(events, "instruction")
-        assert (again["instruction_id"], again["attempt"]) == (third["instruction_id"], 2)
         answer = await streams.ack(of, third["instruction_id"], "processed", result="skipped 7")
         assert answer.status_code == 200
         await following(events, "heartbeat")
     detail = (await streams.client.get(f"/instructions/{third['instruction_id']}")).json()
     assert (detail["status"], detail["outcome"]) == ("processed", "skipped 7")
+
+
+async def test_what_is_not_acknowledged_comes_again(channel: Channel) -> None:
+    of = await channel.session()
+    await channel.make(of)
+    hasty = InstructionSettings(ack_seconds=0.05, resends=2)
+    async with serving(channel, instructions=hasty) as streams, streams.agent(of) as events:
+        told = [await following(events, "instruction") for _ in range(3)]
+        assert [(one["sequence_number"], one["attempt"]) for one in told] == [
+            (1, 1),
+            (1, 2),
+            (1, 3),
+        ]
 
 
 async def test_an_agent_that_comes_back_is_sent_again_what_it_has_not_acknowledged(
@@ -196,3 +210,32 @@ async def test_smartems_tools_make_sessions_and_instructions_by_hand(streams: St
     assert closed["status"] == "closed"
     (row,) = await streams.channel.rows(Instruction)
     assert row.created_by == "debug"
+
+
+async def test_a_page_is_told_how_far_a_session_is_and_what_was_measured(
+    streams: Streams, here: Here
+) -> None:
+    session = SmallSession()
+    acquisition = str(ids.acquisition_uuid(session.manifest))
+    async with streams.page("acquisition.progress", "processing.metric") as page:
+        await register(here, session)
+        told = await following(page, "acquisition.progress")
+        while (told["foilhole_count"], told["micrograph_count"]) != (6, 1):
+            told = await following(page, "acquisition.progress")
+        assert (told["acquisition_uuid"], told["gridsquare_count"]) == (acquisition, 2)
+        stem = session.micrograph(1, session.holes[1][0]).name.stem
+        motion = MotionCorrected(
+            event_type="motion_correction.completed",
+            grid_uuid=session.grid,
+            micrograph_id=stem,
+            total_motion=12.5,
+            average_motion=0.4,
+        )
+        await here.send(motion)
+        await drain_measurements.fn(session.grid)
+        metric = await following(page, "processing.metric")
+    found = (metric["micrograph_uuid"], metric["total_motion"])
+    assert found == (str(ids.micrograph_uuid(session.grid, stem)), 12.5)
+    # Who comes later is shown where things stand, and may ask for one acquisition only.
+    async with streams.page("acquisition.progress", acquisition_uuid=acquisition) as page:
+        assert (await following(page, "acquisition.progress"))["micrograph_count"] == 1
