@@ -1,9 +1,8 @@
 """Settings of who may use the HTTP API."""
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from core.permissions import Role
 from core.section import Section
@@ -64,10 +63,11 @@ class AccessSettings(Section):
         description="`required` asks every caller for a token; `open` asks nobody, and only "
         "where the API listens on loopback; `auto` is open on loopback and else required.",
     )
-    signing_key_file: Path | None = Field(
+    signing_secret: SecretStr | None = Field(
         default=None,
-        description="Key that signs our own tokens; unset is access/signing-key.pem in the home "
-        "folder. API processes on several machines share one.",
+        min_length=32,
+        description="What our own tokens are signed by: 32 random characters or more, the same "
+        "for all API processes; unset makes a key in the home folder.",
     )
     access_minutes: float = Field(
         default=10.0, gt=0, le=1440, description="How long an access token of ours is good for."

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Final, Literal
 
 import jwt
@@ -44,7 +43,11 @@ class Access:
         self.settings: AccessSettings = settings.access
         self.is_required = is_required(settings)
         self.database = database
-        self.signer = Signer(signing_key_file(settings))
+        secret = settings.access.signing_secret
+        self.signer = Signer(
+            settings.home / "access" / "signing-key.pem",
+            secret=secret.get_secret_value() if secret else None,
+        )
         self.throttle = Throttle(settings.access.failures_per_minute)
         #: Each password takes 64 MiB and a processor for a while.
         self.hashing = asyncio.Semaphore(2)
@@ -145,8 +148,3 @@ def is_required(settings: Settings) -> bool:
             "are. Set ATHANOR_ACCESS__MODE=required, or ATHANOR_API__HOST=127.0.0.1."
         )
     return mode == "required" or beyond
-
-
-def signing_key_file(settings: Settings) -> Path:
-    """Return where the key is that signs our own tokens."""
-    return settings.access.signing_key_file or settings.home / "access" / "signing-key.pem"

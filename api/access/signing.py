@@ -13,6 +13,8 @@ from uuid import UUID
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -45,12 +47,20 @@ class Claims:
 class Signer:
     """Makes tokens and checks them."""
 
-    def __init__(self, key_file: Path) -> None:
-        """Take where the key is; it is read, or made, at the first use."""
+    def __init__(self, key_file: Path, *, secret: str | None = None) -> None:
+        """Take what to sign by.
+
+        Args:
+            key_file: Where the key is; it is read, or made, at the first use.
+            secret: What the key follows from instead, the same wherever it is the same.
+        """
         self._key_file = key_file
+        self._secret = secret
 
     @cached_property
     def _key(self) -> Ed25519PrivateKey:
+        if self._secret is not None:
+            return _derived(self._secret)
         return _read_or_make(self._key_file)
 
     def sign_user(self, name: str, login: UUID, *, now: datetime, lasts: timedelta) -> str:
@@ -96,6 +106,12 @@ class Signer:
         return Claims(said["sub"], login, scopes, float(said["exp"]))
 
 
+def _derived(secret: str) -> Ed25519PrivateKey:
+    """Return the key that follows from a secret, which is too long to be guessed."""
+    stretched = HKDF(SHA256(), length=32, salt=None, info=b"athanor access tokens")
+    return Ed25519PrivateKey.from_private_bytes(stretched.derive(secret.encode()))
+
+
 def _read_or_make(path: Path) -> Ed25519PrivateKey:
     try:
         if not path.exists():
@@ -104,7 +120,7 @@ def _read_or_make(path: Path) -> Ed25519PrivateKey:
     except OSError as error:
         raise StorageUnavailable(
             f"The signing key {path} cannot be read or made: {error.strerror}. Check the rights "
-            "of its folder, or name another file with ATHANOR_ACCESS__SIGNING_KEY_FILE."
+            "of its folder, or give ATHANOR_ACCESS__SIGNING_SECRET instead."
         ) from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigurationError(f"{path} holds no private key in PEM.") from error

@@ -53,6 +53,7 @@ class Installation:
                 **compose.example(),
                 "PREFECT_AUTH": self.auth,
                 "PREFECT_ENCRYPTION_KEY": "5z09vJ8QMMCrGEXDHY6jN6SpO5O8gc-EoWlbZghTHyk=",
+                "API_SIGNING_SECRET": "change-me-change-me-change-me-change-me",
             }
         )
         prefect = make_url(services.prefect_database).set(drivername="postgresql+asyncpg")

@@ -202,7 +202,17 @@ async def test_waiting_for_the_api_can_be_cancelled():
             await sending
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 307])
+@pytest.mark.parametrize("status", [401, 403])
+async def test_who_is_locked_out_is_told_why_and_how_to_get_a_key(
+    receiver: Receiver, http: HttpSink, status: int
+):
+    receiver.answer = lambda messages: (status, {"detail": "The API key is revoked."})
+    with pytest.raises(ConfigurationError, match=r"is revoked\. .*ATHANOR_AGENT__API_KEY"):
+        await http.send(many(3))
+    assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize("status", [404, 307])
 async def test_a_wrong_address_blames_the_address_and_no_message(
     receiver: Receiver, http: HttpSink, status: int
 ):

@@ -132,7 +132,7 @@ def test_dependencies_are_no_circle():
 
 def test_every_secret_must_be_set():
     for name, value in compose.example().items():
-        if not any(word in name for word in ("PASSWORD", "AUTH", "KEY")):
+        if not any(word in name for word in ("PASSWORD", "AUTH", "KEY", "SECRET")):
             continue
         without = {**compose.example(), "PREFECT_ENCRYPTION_KEY": "key", name: ""}
         with pytest.raises(compose.UnsetVariable, match=name):

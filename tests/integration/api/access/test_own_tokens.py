@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from api.access.signing import Signer
 from core.clock import utcnow
+from core.errors import NotAuthenticated
 from models.database import Database
 from tests.integration.api.access.people import add_user, bearer, require_refused, sign_in
 
@@ -41,6 +42,18 @@ async def test_the_key_that_signs_is_its_owners_alone_and_stays(
     assert list(file.parent.iterdir()) == [file]
     # Another process on the same home takes the same.
     assert Signer(file).read(token).name == "ada"
+
+
+async def test_processes_with_one_secret_take_each_others_tokens(tmp_path: Path) -> None:
+    here, there, elsewhere = (
+        Signer(tmp_path / "none.pem", secret=secret) for secret in ("a" * 32, "a" * 32, "b" * 32)
+    )
+    token = here.sign_client("murfey", None, now=utcnow(), lasts=timedelta(minutes=1))
+
+    assert there.read(token).name == "murfey"
+    with pytest.raises(NotAuthenticated):
+        elsewhere.read(token)
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_tokens_that_are_not_good_are_refused(

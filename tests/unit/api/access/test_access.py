@@ -15,6 +15,7 @@ from core.permissions import ROLES, Permission, Role
 from core.settings import ApiSettings, Settings
 from models.access.grants import normal_name, read_scopes
 from models.access.secrets import hash_password, is_password, make_password
+from tests.conftest import ROOT
 
 
 def test_each_role_may_all_that_the_one_before_it_may() -> None:
@@ -114,3 +115,13 @@ def test_passwords_are_neither_too_short_nor_guessed() -> None:
     for wrong in ("short", "x" * 1_001):
         with pytest.raises(BadInput, match="characters"):
             hash_password(wrong)
+
+
+def test_the_document_tells_each_permission_and_who_has_it() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "docs" / "security.md").read_text().splitlines()
+        if line.startswith("| `") and line.count("|") == 7
+    ]
+    told = {row[0].strip("`"): [cell == "yes" for cell in row[1:5]] for row in rows}
+    assert told == {one: [one in ROLES[role] for role in Role] for one in Permission}
