@@ -34,7 +34,7 @@ class Services:
         return Gallery(self.settings.images)
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     return request.app.state.services
 
 
