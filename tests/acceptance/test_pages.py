@@ -80,6 +80,8 @@ def test_start_page_and_documentation_show_without_errors(
 def test_prefect_shows_deployments_and_a_run_with_its_artifact(plant: Facility, page: Page) -> None:
     page.goto(f"{plant.prefect_url}/deployments")
     for name in ("register-areas", "refresh-scores", "session-lifecycle"):
+        # There are more than fit on one page of the list.
+        page.get_by_placeholder("Search deployments").fill(name)
         expect(page.get_by_text(name).first).to_be_visible(timeout=PATIENCE)
 
     session = SmallSession(squares=2, holes=2, name="shown")

