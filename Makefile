@@ -28,6 +28,9 @@ test: $(DEV) ## Run the tests
 test-long: $(DEV) ## Run the tests that kill, restart and rehearse real processes for minutes
 	@$(BIN)/pytest -q -m long $(ARGS)
 
+fuzz: $(DEV) ## Ask the API for whatever a machine can think of, for minutes
+	@$(BIN)/pytest -q -m long $(ARGS) tests/integration/api/test_fuzzed.py
+
 lint: $(DEV) ## Check style, types and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -62,6 +65,9 @@ bench-refresh: $(DEV) ## Measure a refresh of a grid with 40,000 holes
 
 bench-lists: $(DEV) ## Measure lists: 40,000 holes at once, and pages at two million rows
 	@$(BIN)/python -m benchmarks.lists $(ARGS)
+
+bench-surface: $(DEV) ## Measure entities a second that clients write over HTTP
+	@$(BIN)/python -m benchmarks.surface $(ARGS)
 
 bench-yield: $(DEV) ## Compare orders of collection in simulated sessions: good micrographs an hour
 	@$(BIN)/python -m benchmarks.yields $(ARGS)

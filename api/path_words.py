@@ -1,7 +1,10 @@
-"""What the parts of paths are, for the OpenAPI document: said once for all routes."""
+"""What is the same for all routes, said once for the OpenAPI document: parts of paths, failures."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
+
+from api.errors import problems
 
 _ACQUISITION = "4a5a8d60-2b6a-5b7e-8b7e-93e0c7f7a1d2"
 _GRID = "0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11"
@@ -35,3 +38,13 @@ def describe_paths(document: dict[str, Any]) -> None:
                 word = WORDS.get(parameter["name"])
                 if parameter["in"] == "path" and word and "description" not in parameter:
                     parameter["description"], parameter["example"] = word
+
+
+def describe_bodies(document: dict[str, Any]) -> None:
+    """Say how what takes a body fails before its route sees it."""
+    ways = problems(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if "requestBody" in operation:
+                known = {str(status): told for status, told in ways.items()}
+                operation["responses"] = {**known, **operation["responses"]}
