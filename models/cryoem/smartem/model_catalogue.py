@@ -8,6 +8,7 @@ from sqlalchemy import Select, delete, select
 from sqlmodel import Session, col
 
 from core.errors import Conflict
+from models import audit
 from models.cryoem.decision_tables import CurrentPrediction, Prediction, PredictionModel
 from models.cryoem.model_registry import known_model
 from models.cryoem.processing_tables import ModelParameter
@@ -18,6 +19,7 @@ from models.cryoem.smartem.prediction_views import (
 )
 from models.cryoem.weight_tables import InitialWeight, ModelWeight, ModelWeightHistory
 from models.sql import insert_new
+from models.visibility.enforcement import UNSEEN
 
 
 def list_models(session: Session) -> list[QualityPredictionModelResponse]:
@@ -46,6 +48,7 @@ def create_model(
     row = {**asked.model_dump(), "first_seen_at": now}
     if not insert_new(session, PredictionModel, [row], unique="name"):
         raise Conflict(f"There is a model {asked.name} already: PUT changes what is said of it.")
+    audit.note(session, "prediction_model", asked.name, after=row)
     return get_model(session, asked.name)
 
 
@@ -73,7 +76,8 @@ def delete_model(session: Session, name: str) -> None:
     """
     model = known_model(session, name)
     for what, traces in _traces(name):
-        if session.execute(traces.limit(1)).first() is not None:
+        # Whoever's sessions they are in.
+        if session.execute(traces.limit(1), execution_options=UNSEEN).first() is not None:
             raise Conflict(
                 f"Model {name} has {what}, which decisions may rest on. It stays; "
                 "PUT with can_infer false says that it is in use no longer."

@@ -3,8 +3,12 @@
 from typing import Any
 
 import httpx
+import pytest
 
+from core.errors import Conflict
+from models.cryoem.smartem.model_catalogue import delete_model
 from models.database import Database
+from tests.integration.api.visibility.conftest import asked_by
 from tests.integration.models.factories import plant
 from tests.integration.models.measured import predict
 
@@ -33,6 +37,32 @@ async def test_a_model_lives_from_post_to_delete(client: httpx.AsyncClient):
     for request in ("GET", "DELETE", "PUT"):
         gone = await client.request(request, "/prediction_models/hole-ranker", json={})
         assert gone.status_code == 404, request
+
+
+async def test_what_is_said_of_a_model_is_audited(client: httpx.AsyncClient):
+    await client.post("/prediction_models", json=SAID)
+    await client.put("/prediction_models/hole-ranker", json={"description": "better"})
+    await client.delete("/prediction_models/hole-ranker")
+    rows = (await client.get("/audit")).json()["items"]
+    told = [(row["method"], row["entity"], row["entity_id"]) for row in rows]
+    assert told == [(m, "prediction_model", "hole-ranker") for m in ("DELETE", "PUT", "POST")]
+    assert [rows[n]["before"] and rows[n]["before"]["description"] for n in range(3)] == [
+        "better",
+        "ranks holes",
+        None,
+    ]
+    assert rows[2]["after"]["description"] == "ranks holes"
+
+
+def test_a_model_that_predicts_for_others_stays(database: Database):
+    site = plant(database)
+    predict(database, {site.holes[0]: 0.5}, "busy")
+    with (
+        asked_by("another organisation"),
+        pytest.raises(Conflict),
+        database.transaction() as session,
+    ):
+        delete_model(session, "busy")
 
 
 async def test_a_model_that_old_clients_describe_can_infer(client: httpx.AsyncClient):
