@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ _ELSEWHERE = "prefect."
 #: Libraries that speak at INFO about each request, which hides what we say.
 _NOISY = ("httpx", "httpcore", "alembic", "pika", "watchdog", "websockets", "uvicorn.access")
 
+
+#: Characters that end a line, or that a terminal acts on.
+_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 #: What every line says that is logged here and now, besides what it says itself.
@@ -55,13 +59,22 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class PlainFormatter(logging.Formatter):
+    """Text for people, in which no message can pass for another line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the line, with whatever would break or colour it written out."""
+        record.message = _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], record.message)
+        return super().formatMessage(record)
+
+
 def configure(level: str = "INFO", *, as_json: bool = False) -> None:
     """Send log lines to standard error, for people or (`as_json`) for machines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter()
         if as_json
-        else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+        else PlainFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     )
     handler.addFilter(_is_news)
     root = logging.getLogger()

@@ -375,6 +375,7 @@ def wake(session: Session, idents: Collection[str], *, key: str | None, now: dat
 
     `key` is the grid that is known now; None leaves each message its own.
     """
+    # Whoever makes something known wakes all that wait for it, also what they do not see.
     flows: set[str] = set()
     if idents:
         lock_until_commit(session, WAITING)
@@ -396,7 +397,7 @@ def wake(session: Session, idents: Collection[str], *, key: str | None, now: dat
                     **({} if key is None else {"key": key}),
                 )
                 .returning(col(InboxMessage.flow))
-                .execution_options(synchronize_session=False)
+                .execution_options(synchronize_session=False, **UNSEEN)
             )
         )
     return flows

@@ -64,3 +64,7 @@ def _require_no_more(given: Caller, giver: Caller) -> None:
     if not given.permissions <= giver.permissions:
         beyond = ", ".join(sorted(given.permissions - giver.permissions))
         raise NotPermitted(f"A key may do no more than {giver.name}: leave out {beyond}.")
+    theirs = giver.organisations
+    if theirs is not None and (given.organisations is None or not given.organisations <= theirs):
+        named = ", ".join(sorted(theirs)) or "none"
+        raise NotPermitted(f"A key sees no more than {giver.name}: name organisations of {named}.")

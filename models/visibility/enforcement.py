@@ -14,11 +14,13 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Delete,
     Executable,
     Insert,
     Select,
     Table,
     TextClause,
+    Update,
     and_,
     event,
     not_,
@@ -142,11 +144,15 @@ def _watch(session: Session, _transaction: object, connection: Connection) -> No
     ) -> None:
         if options.get("athanor_checked") or options.get("athanor_sees_all"):
             return
+        given = list(many) or ([one] if one else [])
         if isinstance(statement, Insert) and isinstance(statement.table, Table):
-            given = list(many) or ([one] if one else [])
             _check(connection, statement.table, given or _values_of(statement), organisations)
-            return
-        _require_mapped(statement)
+        elif session._flushing and isinstance(statement, Update | Delete):  # noqa: SLF001 (SQLAlchemy tells no other way)
+            # Rows that the session has, which were seen; where they are moved to is looked at.
+            assert isinstance(statement.table, Table)  # noqa: S101 (a flush writes tables)
+            _check_above(connection, statement.table, given, organisations)
+        else:
+            _require_mapped(statement)
 
     event.listen(connection, "before_execute", guard)
 
@@ -181,6 +187,19 @@ def _check(
 ) -> None:
     if rules.is_everybodys(table) or table.name in _CHECKED_BEFORE:
         return
+    _check_above(connection, table, rows, organisations)
+    _check_not_others(connection, table, rows, organisations)
+    if table.name == "acquisition":
+        _claim(connection, [row["uuid"] for row in rows], organisations)
+
+
+def _check_above(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    organisations: frozenset[str],
+) -> None:
+    """Refuse rows that are put below what is not seen."""
     for column, above in _above(table):
         wanted = {row[column.name] for row in rows if row.get(column.name) is not None}
         seen = rules.criterion(above.table, organisations)
@@ -190,9 +209,6 @@ def _check(
             )
             if len(set(found.scalars())) < len(part):
                 raise OutOfSight(f"{above.table.name} {_shown(part)}")
-    _check_not_others(connection, table, rows, organisations)
-    if table.name == "acquisition":
-        _claim(connection, [row["uuid"] for row in rows], organisations)
 
 
 def _claim(connection: Connection, uuids: Sequence[UUID], organisations: frozenset[str]) -> None:
