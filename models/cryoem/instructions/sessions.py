@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlmodel import Session, col
 
+from core.caller import current_caller
 from core.errors import BadInput, Conflict, NotFound
 from domains.cryoem.instructions import CANCELLABLE, Mode, Status, Thresholds
 from models.cryoem.instructions import live
@@ -19,6 +20,7 @@ from models.cryoem.instructions.tables import (
     SessionStatus,
 )
 from models.cryoem.tables import Acquisition, Grid
+from models.visibility import choice, owning
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def open_session(session: Session, new: NewSession, *, now: datetime) -> AgentSe
     ident = new.session_id or str(uuid4())
     if session.get(AgentSession, ident) is not None:
         raise Conflict(f"There is a session {ident} already.")
+    if new.grid is None and new.acquisition is None:
+        _own(session, ident)
     row = AgentSession(
         session_id=ident,
         agent_id=new.agent_id,
@@ -65,6 +69,13 @@ def open_session(session: Session, new: NewSession, *, now: datetime) -> AgentSe
     session.add(row)
     session.flush()
     return row
+
+
+def _own(session: Session, ident: str) -> None:
+    """Make a session that is about nothing yet its caller's, who would not see it else."""
+    organisations = current_caller().organisations
+    if organisations is not None:
+        owning.claim(session, [ident], choice.of_new(organisations))
 
 
 def _acquisition(session: Session, new: NewSession) -> UUID | None:
