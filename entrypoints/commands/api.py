@@ -18,8 +18,12 @@ def api() -> None:
     Example:
       ATHANOR_API__HOST=0.0.0.0 ATHANOR_API__PORT=8000 athanor api
     """
+    from api.access.bearers import is_required  # noqa: PLC0415 (`athanor --help` shall be fast)
+
     settings = Settings()
     configure(settings.log_level, as_json=settings.log_json)
+    # Before anything is opened: it would be open to everybody.
+    is_required(settings)
     require_free_port(settings.api.host, settings.api.port, what="API", setting="ATHANOR_API__PORT")
     asyncio.run(_serve(settings))
 

@@ -76,3 +76,14 @@ def test_what_cannot_be_is_said_in_a_sentence(
     ended = athanor(*arguments)
     assert (ended.code, ended.output) == (1, "")
     assert said in ended.sentence
+
+
+@pytest.mark.parametrize("command", ["up", "api"])
+def test_nothing_listens_beyond_this_machine_for_everybody(
+    athanor: Athanor, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("ATHANOR_API__HOST", "0.0.0.0")
+    monkeypatch.setenv("ATHANOR_ACCESS__MODE", "open")
+    ended = athanor(command)
+    assert ended.code == 1
+    assert "ATHANOR_ACCESS__MODE=required" in ended.sentence
