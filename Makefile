@@ -10,7 +10,7 @@ ROOMS  := core domains models messaging blocks tasks flows agent api simulators 
 QUIET  := --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-long lint format lock bench bench-throughput bench-history bench-latency bench-files bench-yield bench-measurements bench-refresh bench-lists bench-chaos openapi fuzz clean
+.PHONY: help demo up test test-long lint format lock bench bench-throughput bench-history bench-latency bench-files bench-yield bench-measurements bench-refresh bench-lists bench-streams bench-chaos openapi fuzz clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-lists: $(DEV) ## Measure lists: 40,000 holes at once, and pages at two mil
 
 bench-surface: $(DEV) ## Measure entities a second that clients write over HTTP
 	@$(BIN)/python -m benchmarks.surface $(ARGS)
+
+bench-streams: $(DEV) ## Measure news from a commit to 64 agents and 200 pages
+	@$(BIN)/python -m benchmarks.streams $(ARGS)
 
 bench-yield: $(DEV) ## Compare orders of collection in simulated sessions: good micrographs an hour
 	@$(BIN)/python -m benchmarks.yields $(ARGS)
