@@ -2,7 +2,10 @@
 
 import asyncio
 
+from api.live.events import Wanted, look_up_sight, read_news
+from core.caller import Caller, asking
 from core.instruction_settings import InstructionSettings, StreamSettings
+from core.permissions import Permission, Role
 from domains.cryoem import ids
 from domains.cryoem.instructions import Mode, Priority
 from models.cryoem.instructions.tables import AgentConnection, Instruction
@@ -239,3 +242,22 @@ async def test_a_page_is_told_how_far_a_session_is_and_what_was_measured(
     # Who comes later is shown where things stand, and may ask for one acquisition only.
     async with streams.page("acquisition.progress", acquisition_uuid=acquisition) as page:
         assert (await following(page, "acquisition.progress"))["micrograph_count"] == 1
+
+
+async def test_a_page_is_told_of_its_callers_sessions_only(channel: Channel) -> None:
+    def somebody(organisation: str) -> Caller:
+        return Caller(
+            organisation, "user", Role.OPERATOR, frozenset(Permission), frozenset({organisation})
+        )
+
+    with asking(somebody("visit-1")):
+        of = await channel.session()
+        await channel.make(of)
+    database = channel.services.database
+    news = await database.read(read_news, 0, limit=10)
+    shown = {}
+    for organisation in ("visit-1", "visit-2"):
+        with asking(somebody(organisation)):
+            sight = await database.read(look_up_sight)
+        shown[organisation] = [one for one in news.shown if Wanted(sight=sight).takes(one)]
+    assert (len(news.shown), len(shown["visit-1"]), shown["visit-2"]) == (1, 1, [])
