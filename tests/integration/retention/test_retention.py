@@ -27,6 +27,8 @@ from tests.integration.retention.conftest import YEAR, another, grids
 from tests.integration.retention.conftest import agent_session as agent_session_of
 from tests.session_fixtures import Here, SmallSession
 
+#: What the other tests show on both.
+ON_ONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 SMALL = named(PolicyName.CUSTOM, batch=2)
 
 
@@ -106,6 +108,7 @@ async def test_the_audit_keeps_acknowledged_instructions_without_their_payload(
     assert {"instruction", "instruction_ack", "agent_session", "agent_connection"}.isdisjoint(left)
 
 
+@ON_ONE
 async def test_what_is_asked_for_alone_leaves_the_rest(database: Database) -> None:
     now = utcnow()
     with database.transaction() as session:
@@ -202,6 +205,7 @@ async def test_a_session_that_goes_on_keeps_its_messages(here: Here, lived: UUID
     assert max(n for n in numbers if n) > before
 
 
+@ON_ONE
 async def test_ages_are_counted_to_the_moment(here: Here, lived: UUID) -> None:
     database = here.resources.database
     retention = Retention(database, SCIENTIFIC)

@@ -16,6 +16,7 @@ from tests.session_fixtures import SmallSession
 ON_ONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
+@ON_ONE
 async def test_a_session_is_held_and_released_and_the_audit_knows(
     client: httpx.AsyncClient, played: SmallSession, database: Database
 ) -> None:
