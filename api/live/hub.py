@@ -132,7 +132,7 @@ class Hub:
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
         self._streams += 1
-        if self._running is None:
+        if self._running is None or self._running.done():
             self._ready.clear()
             # Not as whoever opened the first stream: it reads for all of them.
             self._running = asyncio.create_task(self._run(), name="live-news", context=Context())
