@@ -4,14 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from api.app import create_app
 from core.access_settings import AccessSettings
 from messaging.doorbell import LocalDoorbell
+from models.access import secrets
 from models.database import Database
 from tests.session_fixtures import RecordingLauncher
 from tests.session_fixtures import test_settings as short_settings
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash with little memory: what is tried here is not how long guessing takes."""
+    monkeypatch.setattr(secrets, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64))
 
 
 @pytest.fixture

@@ -107,16 +107,10 @@ async def test_tokens_that_are_not_good_are_refused(
         require_refused(answer, 401)
 
 
-@pytest.mark.parametrize(
-    "header",
-    [None, "", "Bearer", "Bearer ", "Basic YWRhOng=", "athk_key", "Bearer \xff", "Bearer a b"],
-    ids=["none", "empty", "bare", "blank", "basic", "unmarked", "latin", "two"],
-)
-async def test_who_sends_no_token_is_told_how(
-    client: httpx.AsyncClient, header: str | None
-) -> None:
-    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
-    require_refused(await client.get("/sessions", headers=headers), 401)
+async def test_who_sends_no_token_is_told_how(client: httpx.AsyncClient) -> None:
+    odd = ["", "Bearer", "Bearer ", "Basic YWRhOng=", "athk_key", "Bearer \xff", "Bearer a b"]
+    for headers in ({}, *({"Authorization": one.encode("latin-1")} for one in odd)):
+        require_refused(await client.get("/sessions", headers=headers), 401)
 
 
 async def test_two_tokens_are_none(client: httpx.AsyncClient, database: Database) -> None:

@@ -107,18 +107,16 @@ async def test_of_two_that_refresh_at_once_one_is_a_copy(
     assert sorted(one.status_code for one in answers) == [200, 401]
 
 
-@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-async def test_signing_out_ends_both_tokens(
-    client: httpx.AsyncClient, database: Database, kind: str
-) -> None:
+async def test_signing_out_ends_both_tokens(client: httpx.AsyncClient, database: Database) -> None:
     await add_user(database, "ada")
-    given = await sign_in(client, "ada")
+    for kind in ("access_token", "refresh_token"):
+        given = await sign_in(client, "ada")
 
-    assert (await client.post("/auth/revoke", data={"token": given[kind]})).status_code == 200
+        assert (await client.post("/auth/revoke", data={"token": given[kind]})).status_code == 200
 
-    require_refused(await client.get("/auth/me", headers=bearer(given["access_token"])), 401)
-    form = {"refresh_token": given["refresh_token"]}
-    require_refused(await client.post("/auth/refresh", data=form), 401)
+        require_refused(await client.get("/auth/me", headers=bearer(given["access_token"])), 401)
+        form = {"refresh_token": given["refresh_token"]}
+        require_refused(await client.post("/auth/refresh", data=form), 401)
     # What is not known needs no end, and nobody learns whether it was.
     assert (await client.post("/auth/revoke", data={"token": "unknown"})).status_code == 200
 
@@ -174,23 +172,18 @@ async def test_a_client_gets_what_it_asks_for_of_what_it_may(
     assert secret not in (await database.read(machines.list_clients))[0].secret_hash
 
 
-@pytest.mark.parametrize(
-    ("form", "status"),
-    [
+async def test_a_form_that_proves_nothing_gets_nothing(client: httpx.AsyncClient) -> None:
+    for form, status in (
         ({"grant_type": "client_credentials", "client_id": "x", "client_secret": "y"}, 401),
         ({"grant_type": "refresh_token", "refresh_token": "x"}, 401),
         ({"grant_type": "password", "username": "ada"}, 400),
         ({"grant_type": "client_credentials"}, 400),
         ({"grant_type": "implicit"}, 422),
         ({"username": "ada", "password": "x" * 9_000}, 422),
+        # PostgreSQL does not even look for such a name.
         ({"username": "a\x00da", "password": "\x00"}, 401),
-    ],
-    ids=lambda part: "-".join(part)[:60] if isinstance(part, dict) else str(part),
-)
-async def test_a_form_that_proves_nothing_gets_nothing(
-    client: httpx.AsyncClient, form: dict[str, str], status: int
-) -> None:
-    require_refused(await client.post("/auth/token", data=form), status)
+    ):
+        require_refused(await client.post("/auth/token", data=form), status)
 
 
 async def test_guessing_is_slowed_down(
