@@ -19,6 +19,7 @@ from models.cryoem.decision_tables import (
 )
 from models.cryoem.messages import MultiHolePrediction, SquarePrediction
 from models.cryoem.messages import Prediction as PredictionMessage
+from models.cryoem.renamed import chosen_uuids
 from models.cryoem.tables import Hole, Square
 from models.inbox import Missing, Received
 from models.sql import chunks, insert_ignore, insert_or_replace, one_of
@@ -66,6 +67,7 @@ def record(session: Session, items: Sequence[Item], *, owners: Owners | None = N
     metrics = set(session.scalars(select(col(QualityMetric.name))))
     if any(_missing(one, owners, metrics) for one in named):
         inbox.before_waiting(session)
+        named = _renamed(session, named, owners)
         owners |= _owners(session, named, owners)
         metrics |= set(session.scalars(select(col(QualityMetric.name))))
     rows: list[dict[str, Any]] = []
@@ -86,6 +88,16 @@ def record(session: Session, items: Sequence[Item], *, owners: Owners | None = N
     recorded.values = len(rows)
     _write(session, rows)
     return recorded
+
+
+def _renamed(session: Session, named: Sequence[_Named], known: Owners) -> list[_Named]:
+    """Name squares and holes by the uuids that clients gave them."""
+    unknown = [one for _, one, targets in named if any(uuid not in known for uuid in targets)]
+    chosen = chosen_uuids(session, unknown)
+    return [
+        (message, one, tuple(chosen.get(uuid, uuid) for uuid in targets))
+        for message, one, targets in named
+    ]
 
 
 def targets_of(prediction: PredictionMessage) -> tuple[UUID, ...]:

@@ -32,15 +32,19 @@ async def session(client: httpx.AsyncClient, app: FastAPI) -> AgentSession:
 
 
 def predictions(session: AgentSession) -> list[SquarePrediction | HolePrediction]:
-    """Return what `played.predict` predicts: the first square good, and the first holes."""
+    """Return what `played.predict` predicts: the first square good, and the first holes.
+
+    Squares are named by EPU's ids, from which the uuids of a client do not follow.
+    """
     return [
         *(
             SquarePrediction(
-                gridsquare_uuid=uuid,  # pyright: ignore[reportArgumentType]
+                grid_uuid=session.grid_uuid,
+                gridsquare_id=square,
                 prediction_model_name="squares-net",
                 prediction_value=0.9 if square == 1 else 0.1,
             )
-            for square, uuid in session.squares.items()
+            for square in session.squares
         ),
         *(
             HolePrediction(
