@@ -1,6 +1,7 @@
 """Set-based statements that SQLite and PostgreSQL both understand."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -83,9 +84,14 @@ def insert_ignore(
 
     All rows must have the same keys.
     """
-    if rows:
-        statement = insert(session, model).on_conflict_do_nothing(index_elements=list(unique))
-        _execute(session, statement, rows)
+    if not rows:
+        return
+    statement = insert(session, model).on_conflict_do_nothing(index_elements=list(unique))
+    if isinstance(statement, postgresql.Insert):
+        check_rows(session, table_of(model), rows)
+        _insert_unless_there(session, table_of(model), rows, unique)
+        return
+    _execute(session, statement, rows)
 
 
 def insert_new(
@@ -101,7 +107,8 @@ def insert_new(
     key = table_of(model).c[unique]
     statement = insert(session, model).on_conflict_do_nothing(index_elements=[unique])
     if isinstance(statement, postgresql.Insert):
-        return set(_unnested(session, statement, rows, returning=key).scalars())
+        made = _insert_unless_there(session, table_of(model), rows, [unique], returning=unique)
+        return set(made.scalars())
     # A driver of SQLite returns nothing of many rows; but nobody else writes meanwhile.
     known: set[Any] = set()
     for part in chunks([row[unique] for row in rows]):
@@ -185,12 +192,60 @@ def _execute(
     _unnested(session, statement, rows)
 
 
+def _insert_unless_there(
+    session: Session,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    unique: Sequence[str],
+    *,
+    returning: str | None = None,
+) -> CursorResult[Any]:
+    names, fixed = tuple(rows[0]), _fixed(rows)
+    if len(fixed) == len(names):
+        fixed.popitem()
+    text = _unless_there(table, names, frozenset(fixed), tuple(unique), returning)
+    values = {
+        f"v{place}": array_literal(
+            [fixed[name]] if name in fixed else [row[name] for row in rows], table.c[name].type
+        )
+        for place, name in enumerate(names)
+    }
+    return session.connection().exec_driver_sql(text, values, execution_options=CHECKED)
+
+
+@lru_cache(maxsize=1_000)
+def _unless_there(
+    table: Table,
+    names: tuple[str, ...],
+    fixed: frozenset[str],
+    unique: tuple[str, ...],
+    returning: str | None,
+) -> str:
+    """Return the text of an insertion: SQLAlchemy would write one with ON CONFLICT anew each time.
+
+    Each column is a parameter, an array; those that are `fixed` have one value for all rows.
+    """
+    dialect = postgresql.dialect()
+    quote = dialect.identifier_preparer.quote
+    arrays = {
+        name: f"CAST(%(v{place})s AS {ARRAY(table.c[name].type).compile(dialect=dialect)})"
+        for place, name in enumerate(names)
+    }
+    varied = [name for name in names if name not in fixed]
+    chosen = [f"({arrays[name]})[1]" if name in fixed else f"r.{quote(name)}" for name in names]
+    into, read = ", ".join(map(quote, names)), ", ".join(chosen)
+    source = f"unnest({', '.join(arrays[name] for name in varied)})"
+    rows, alike = ", ".join(map(quote, varied)), ", ".join(map(quote, unique))
+    # Names of our own tables and columns, each quoted.
+    text = f"INSERT INTO {quote(table.name)} ({into}) SELECT {read} FROM {source} AS r({rows})"  # noqa: S608
+    text += f" ON CONFLICT ({alike}) DO NOTHING"
+    return text if returning is None else f"{text} RETURNING {quote(returning)}"
+
+
 def _unnested(
     session: Session,
     statement: postgresql.Insert,
     rows: Sequence[dict[str, Any]],
-    *,
-    returning: ColumnElement[Any] | None = None,
 ) -> CursorResult[Any]:
     table = statement.table
     fixed = _fixed(rows)
@@ -204,8 +259,7 @@ def _unnested(
     full = statement.from_select(
         list(rows[0]), select(*values).select_from(found), include_defaults=False
     )
-    asked = full if returning is None else full.returning(returning)
-    return session.connection().execute(asked, execution_options=CHECKED)
+    return session.connection().execute(full, execution_options=CHECKED)
 
 
 def _as_rows(

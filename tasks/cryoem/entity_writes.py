@@ -31,6 +31,9 @@ GATHER_SECONDS: Final = 0.003
 #: Most entities in a group; a request that has more is a group of its own.
 GROUP_ENTITIES: Final = 2_000
 
+#: Groups that are written at once: while one is being committed, the next one is made ready.
+LANES: Final = 2
+
 #: Faults of the database, of which no write is to blame.
 _NOT_THE_WRITE = (OperationalError, InterfaceError, StorageUnavailable)
 
@@ -69,7 +72,7 @@ class EntityWriter:
         self._where = where
         self._publish = publish
         self._waiting: list[_Waiting] = []
-        self._working: asyncio.Task[None] | None = None
+        self._lanes: set[asyncio.Task[None]] = set()
         self._ringer = Ringer(where)
 
     async def write(self, write: Write) -> Result:
@@ -82,27 +85,25 @@ class EntityWriter:
         """
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(write, current_caller(), chosen(), current_trail(), answer))
-        if self._working is None:
+        if len(self._lanes) < LANES:
             # Not in the context of this request: the next ones are of others.
-            work = self._work()
-            self._working = asyncio.get_running_loop().create_task(
-                work, name="entity writer", context=Context()
+            lane = asyncio.get_running_loop().create_task(
+                self._work(), name="entity writer", context=Context()
             )
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
         return await answer
 
     async def close(self) -> None:
         """Return when all is written, and all that it asked for is rung."""
-        while self._working is not None:
-            await asyncio.wait([self._working])
+        while self._lanes:
+            await asyncio.wait(list(self._lanes))
         await self._ringer.close()
 
     async def _work(self) -> None:
-        try:
-            await asyncio.sleep(GATHER_SECONDS)
-            while self._waiting:
-                await self._write_group(self._take())
-        finally:
-            self._working = None
+        await asyncio.sleep(GATHER_SECONDS)
+        while self._waiting:
+            await self._write_group(self._take())
 
     def _take(self) -> list[_Waiting]:
         """Take the next group: of callers who see the same, in order of arrival."""

@@ -5,11 +5,11 @@ deletions last, each kind set-based.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlmodel import Session, col
 
 from core.errors import AthanorError
@@ -43,6 +43,8 @@ from models.sql import chunks, lock_until_commit, one_of
 
 T = TypeVar("T", bound=Write)
 
+#: How much later news must be to be noted: groups that follow one another need not queue for it.
+_NEWS = timedelta(seconds=1)
 #: Whose new ones are areas at Athena.
 _AREAS = (Entity.SQUARE, Entity.HOLE)
 
@@ -122,7 +124,8 @@ def _locate(steps: Sequence[Step], owners: Owners) -> None:
 
 def _lock(session: Session, grids: Iterable[UUID | None]) -> None:
     for grid in sorted({str(one) for one in grids if one is not None}):
-        lock_until_commit(session, areas_of(UUID(grid)))
+        # Shared: a group waits for an agent's batch, but not for the commit of another group.
+        lock_until_commit(session, areas_of(UUID(grid)), shared=True)
 
 
 def _record(session: Session, steps: Sequence[Step], now: datetime) -> None:
@@ -207,10 +210,11 @@ def _follow_up(
 ) -> None:
     """Wake what waited for what is new, and note which runs and automations must know."""
     grids = {one.grid for one in steps if one.error is None and one.grid is not None}
+    old = col(Grid.last_news_at)
     for part in chunks(sorted(grids, key=str)):
         session.execute(
             update(Grid)
-            .where(one_of(session, col(Grid.uuid), part))
+            .where(one_of(session, col(Grid.uuid), part), or_(old.is_(None), old < now - _NEWS))
             .values(last_news_at=now)
             .execution_options(synchronize_session=False)
         )
