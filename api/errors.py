@@ -18,6 +18,7 @@ from core.errors import (
     Conflict,
     CursorRejected,
     IssuerUnavailable,
+    MessageRejected,
     NotAuthenticated,
     NotFound,
     NotPermitted,
@@ -131,7 +132,10 @@ def _fields(error: Exception) -> list[FieldProblem] | None:
     if isinstance(error, CursorRejected):
         return [FieldProblem(field="cursor", reason=str(error))]
     if not isinstance(error, MessagesRejected):
-        return None
+        if not isinstance(error, MessageRejected) or not error.reasons:
+            return None
+        pairs = zip(error.fields, error.reasons, strict=True)
+        return [FieldProblem(field=field, reason=reason) for field, reason in pairs]
     return [
         FieldProblem(index=problem.index, field=field, reason=reason)
         for problem in error.problems
