@@ -1,8 +1,9 @@
 """Settings of who may use the HTTP API."""
 
+import re
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from core.permissions import Role
 from core.section import Section
@@ -86,4 +87,20 @@ class AccessSettings(Section):
     public_metrics: bool = Field(
         default=False, description="Show /metrics without a token, to Prometheus for example."
     )
+    visit_pattern: str = Field(
+        default="",
+        description="Regular expression whose group `organisation` tells from the folder of a "
+        "session whose it is, where its sender does not; empty tells nothing.",
+    )
     oidc: OidcSettings = OidcSettings()
+
+    @field_validator("visit_pattern")
+    @classmethod
+    def _names_an_organisation(cls, given: str) -> str:
+        try:
+            found = re.compile(given).groupindex
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from error
+        if given and "organisation" not in found:
+            raise ValueError("has no group (?P<organisation>…)")
+        return given

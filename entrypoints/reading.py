@@ -17,7 +17,7 @@ def opened_database(settings: Settings) -> Iterator[Database]:
     Raises:
         StorageUnavailable: It is not there, or its schema is another than this code's.
     """
-    database = Database(settings.resolved_database_url)
+    database = Database(settings.resolved_database_url, visit_pattern=settings.access.visit_pattern)
     try:
         _require_file(database)
         found, wanted = revision.current(database), revision.newest()

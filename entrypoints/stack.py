@@ -77,7 +77,10 @@ class Backbone:
             await asyncio.wait({self._life})
 
     async def _live(self, ready: Event) -> None:
-        database = Database(self._settings.resolved_database_url)
+        database = Database(
+            self._settings.resolved_database_url,
+            visit_pattern=self._settings.access.visit_pattern,
+        )
         try:
             await asyncio.to_thread(database.check)
             if self._register:
@@ -169,7 +172,12 @@ class ApiService:
             prefect_ui=self._prefect_ui,
             collectors=self._collectors,
         )
-        self._server = ApiServer(app, host=self._settings.api.host, port=self._settings.api.port)
+        self._server = ApiServer(
+            app,
+            host=self._settings.api.host,
+            port=self._settings.api.port,
+            trusted_proxies=self._settings.limits.trusted_proxies,
+        )
         await self._server.start()
 
     async def wait(self) -> None:

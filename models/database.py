@@ -5,6 +5,7 @@ queries run on both.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,8 +64,13 @@ def normal_url(url: str) -> URL:
 class Database:
     """Transactions on one database, from threads or from the event loop."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        """Prepare the engine; nothing is opened before the first use."""
+    def __init__(self, url: str, *, pool_size: int = 10, visit_pattern: str = "") -> None:
+        """Prepare the engine; nothing is opened before the first use.
+
+        `visit_pattern` tells from the folder of a new session whose it is
+        (`access.visit_pattern`).
+        """
+        self._visits = re.compile(visit_pattern) if visit_pattern else None
         self.url = normal_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _engine(self.url, pool_size)
@@ -87,7 +93,7 @@ class Database:
     def _session(self) -> Iterator[Session]:
         try:
             with Session(self.engine, expire_on_commit=False) as session:
-                enforcement.restrict(session)
+                enforcement.restrict(session, visits=self._visits)
                 audit.watch(session)
                 yield session
         finally:

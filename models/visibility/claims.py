@@ -61,7 +61,9 @@ def admit(
         return
     about = {one for uuids in sessions for one in uuids}
     _refuse_others(session, _uuids(rows) | about, organisations)
-    new = sorted(about - _existing(session, about))
+    # What is owned is theirs, or it would have been refused.
+    owned = owning.owners(session, [str(one) for one in about])
+    new = sorted(one for one in about - _existing(session, about) if str(one) not in owned)
     if new:
         _claim(session, new, choice.of_new(organisations), organisations)
     if any(not row.key for row in rows):

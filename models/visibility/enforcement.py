@@ -6,6 +6,7 @@ can be added to (text, plain tables) is refused as the mistake that it is; and r
 only below what the caller sees. Sessions of others run as if this module did not exist.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -44,12 +45,18 @@ UNSEEN: Final = {"athanor_sees_all": True}
 CHECKED: Final = {"athanor_checked": True}
 
 _INFO: Final = "athanor_organisations"
+_VISITS: Final = "athanor_visits"
 #: How many keys are looked at in one query.
 _CHUNK: Final = 500
 
 
-def restrict(session: Session) -> None:
-    """Let a session see and write what its caller may, from now on; nothing for who sees all."""
+def restrict(session: Session, *, visits: re.Pattern[str] | None = None) -> None:
+    """Let a session see and write what its caller may, from now on; nothing for who sees all.
+
+    `visits` tells from the folder of a new acquisition whose it is, where nothing else does.
+    """
+    if visits is not None:
+        session.info[_VISITS] = visits
     organisations = current_caller().organisations
     if organisations is None:
         return
@@ -89,6 +96,18 @@ def check_rows(session: Session, table: Table, rows: Iterable[Mapping[str, Any]]
     organisations = organisations_of(session)
     if organisations is not None:
         _check(session.connection(), table, list(rows), organisations)
+    elif table.name == "acquisition":
+        _note_owners(session, rows)
+
+
+def _note_owners(session: Session, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Note whose acquisitions are, as who sees all says or as their folders tell."""
+    named, visits = choice.chosen(), session.info.get(_VISITS)
+    for row in rows if named or visits else ():
+        found = visits and visits.search(str(row.get("storage_path") or row.get("path") or ""))
+        organisation = named or (found and found["organisation"])
+        if organisation:
+            _own(session.connection(), [row["uuid"]], organisation)
 
 
 def _narrow(state: ORMExecuteState) -> None:
@@ -220,20 +239,22 @@ def _claim(connection: Connection, uuids: Sequence[UUID], organisations: frozens
             seen.where(acquisition.c.uuid.in_(part)), execution_options=UNSEEN
         )
         new = sorted(set(part) - set(known.scalars()))
-        rows = owner_rows(new, choice.of_new(organisations)) if new else []
+        if new:
+            _own(connection, new, choice.of_new(organisations))
         owner = _table_of(SessionOwner)
         mine = select(owner.c.uuid).where(
             owner.c.uuid.in_(new), owner.c.organisation.in_(organisations)
         )
-        for row in rows:
-            made = (
-                postgresql.insert(owner)
-                if connection.dialect.name != "sqlite"
-                else sqlite.insert(owner)
-            )
-            connection.execute(made.values(row).on_conflict_do_nothing(), execution_options=CHECKED)
         if new and set(connection.execute(mine, execution_options=UNSEEN).scalars()) != set(new):
             raise OutOfSight(f"acquisition {_shown(new)}")
+
+
+def _own(connection: Connection, uuids: Sequence[UUID], organisation: str) -> None:
+    """Make an organisation the owner of what is nobody's yet."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    for row in owner_rows(uuids, organisation):
+        made = dialect.insert(_table_of(SessionOwner)).values(row).on_conflict_do_nothing()
+        connection.execute(made, execution_options=CHECKED)
 
 
 def _check_not_others(
