@@ -12,7 +12,9 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.access_settings import AccessSettings
+from core.image_settings import ImageSettings
 from core.instruction_settings import InstructionSettings, StreamSettings
+from core.limit_settings import LimitSettings
 from core.retention_settings import RetentionSettings
 from core.section import Section as _Section
 
@@ -331,6 +333,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="Log JSON lines instead of text.")
     api: ApiSettings = ApiSettings()
     access: AccessSettings = AccessSettings()
+    limits: LimitSettings = LimitSettings()
     athena: AthenaSettings = AthenaSettings()
     decisions: DecisionSettings = DecisionSettings()
     models: ModelSettings = ModelSettings()
@@ -343,6 +346,7 @@ class Settings(BaseSettings):
     prefect: PrefectSettings = PrefectSettings()
     retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
+    images: ImageSettings = ImageSettings()
 
     @property
     def resolved_database_url(self) -> str:
