@@ -35,6 +35,8 @@ _MOST_WAITING: Final = 5_000
 #: Pages are told at most so often, in seconds: one write for all that came meanwhile. An agent is
 #: told at once.
 _GATHER: Final = 0.1
+#: So many pages are written to before others, such as an agent's stream, have their turn.
+_PAGES_AT_ONCE: Final = 20
 #: After a failed look at the database, in seconds.
 _LOOK_AGAIN: Final = 1.0
 
@@ -171,7 +173,7 @@ class Hub:
         """Tell pages what was gathered, until there is more to read."""
         while True:
             if self._gathered and self._due(self._told_at, _GATHER) <= 0:
-                self._tell()
+                await self._tell()
             if self._changed and self._due(self._counted_at, self._every) <= 0:
                 await self._count()
             if bell.is_set():
@@ -198,12 +200,14 @@ class Hub:
                 for event in self._agents[one.session_id]:
                     event.set()
 
-    def _tell(self) -> None:
+    async def _tell(self) -> None:
         gathered, self._gathered = self._gathered, []
         self._told_at = monotonic()
-        for page in self._pages:
+        for number, page in enumerate(tuple(self._pages), start=1):
             # One that has come meanwhile was shown the rest as it came.
             page.put(gathered, after=page.since)
+            if number % _PAGES_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _count(self) -> None:
         """Count what changed, for the pages that are told how far acquisitions are."""
