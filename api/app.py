@@ -27,6 +27,7 @@ from api.access.bearers import Access
 from api.access.guard import require_guarded
 from api.agent import rooms as agent
 from api.live.state import Live
+from api.smartem import rooms as smartem
 from api.state import Services
 from core.exposition import gathered
 from core.settings import Settings
@@ -84,6 +85,8 @@ def create_app(
         app.include_router(router)
     for room in (messages, sessions, decisions, retention, audit, frontend, health, metrics):
         app.include_router(room.router)
+    for router in smartem.ROUTERS:
+        app.include_router(router)
     return app
 
 
