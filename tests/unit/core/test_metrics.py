@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from tests.metric_names import DEFINITIONS, Definition
 
 #: Everything that a label may tell apart; none of them is an id.
-LABELS = {"flow", "kind", "operation", "outcome", "reason", "stage", "state", "version"}
+LABELS = {"flow", "kind", "operation", "outcome", "priority", "reason", "stage", "state", "version"}
 
 
 @pytest.mark.parametrize("one", DEFINITIONS, ids=lambda one: one.name)
