@@ -47,6 +47,7 @@ ENTRIES = (
     Entry("users", "users:app", "Let people use the API with a password of their own.", _ADMIT),
     Entry("keys", "keys:app", "Let agents and other programs use the API.", _ADMIT),
     Entry("clients", "clients:app", "Let programs get tokens for a name and a secret.", _ADMIT),
+    Entry("audit", "audit:app", "See who changed what through the API.", _ADMIT),
     Entry("ingest", "ingest:ingest", "Import an EPU session that lies on disk.", _BRING),
     Entry("record", "recorder:record", "Record what is written into a folder.", _BRING),
     Entry("replay", "replay:replay", "Play a recording into a folder.", _BRING),
