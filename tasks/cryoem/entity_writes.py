@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlmodel import Session
@@ -16,6 +17,7 @@ from core.clock import utcnow
 from core.errors import Conflict, StorageUnavailable
 from models import audit
 from models.audit import Trail, current_trail
+from models.cryoem.instructions import live
 from models.cryoem.smartem import group
 from models.cryoem.smartem.audited import note_of
 from models.cryoem.smartem.writes import After, Create, Result, Step, Write
@@ -31,6 +33,9 @@ GATHER_SECONDS: Final = 0.003
 #: Most entities in a group; a request that has more is a group of its own.
 GROUP_ENTITIES: Final = 2_000
 
+#: How long pages wait to be told of what was written, in seconds: news is numbered in order of
+#: commit, for which those who tell it queue.
+TELL_SECONDS: Final = 0.2
 #: Groups that are written at once: while one is being committed, the next one is made ready.
 LANES: Final = 2
 
@@ -73,6 +78,9 @@ class EntityWriter:
         self._publish = publish
         self._waiting: list[_Waiting] = []
         self._lanes: set[asyncio.Task[None]] = set()
+        #: Grids that changed since pages were told.
+        self._changed: set[UUID] = set()
+        self._telling: asyncio.Task[None] | None = None
         self._ringer = Ringer(where)
 
     async def write(self, write: Write) -> Result:
@@ -98,6 +106,8 @@ class EntityWriter:
         """Return when all is written, and all that it asked for is rung."""
         while self._lanes:
             await asyncio.wait(list(self._lanes))
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
         await self._ringer.close()
 
     async def _work(self) -> None:
@@ -148,6 +158,9 @@ class EntityWriter:
             else:
                 one.answer.set_exception(step.error)
         self._follow_up(after)
+        self._tell_pages(
+            step.grid for step in steps if step.error is None and step.grid is not None
+        )
         measuring.written(
             [step.message for step in steps if step.message is not None],
             refused=[group.kind_of(step.write) for step in steps if step.error is not None],
@@ -168,6 +181,25 @@ class EntityWriter:
         )
         return steps, after
 
+    def _tell_pages(self, grids: Iterable[UUID]) -> None:
+        self._changed.update(grids)
+        if self._changed and self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(
+                self._tell(), name="news of entities", context=Context()
+            )
+
+    async def _tell(self) -> None:
+        """Tell pages which acquisitions changed; one that is not told is looked at all the same."""
+        try:
+            await asyncio.sleep(TELL_SECONDS)
+            while self._changed:
+                grids, self._changed = self._changed, set()
+                await self._where.database.write(_announce, grids)
+        except _NOT_THE_WRITE as error:
+            logger.warning("Pages are not told of changes: %s", error)
+        finally:
+            self._telling = None
+
     def _follow_up(self, after: After) -> None:
         self._ringer.ring(after.bells)
         launcher = self._where.launcher
@@ -180,6 +212,10 @@ class EntityWriter:
         ):
             for grid in grids:
                 launcher.emit(*about(event, grid))
+
+
+def _announce(session: Session, grids: Collection[UUID]) -> None:
+    live.announce(session, live.grids_changed(session, grids))
 
 
 def _source(caller: Caller) -> str:

@@ -1,6 +1,6 @@
 """News for pages: written with what they tell of, and announced by the same commit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ from models.cryoem.instructions.tables import (
     LiveEvent,
 )
 from models.cryoem.tables import Grid, Micrograph
-from models.sql import lock_until_commit, table_of
+from models.sql import chunks, lock_until_commit, one_of, table_of
 
 
 class EventType(StrEnum):
@@ -135,6 +135,15 @@ def grid_changed(session: Session, grid: UUID) -> list[News]:
     if acquisition is None:
         return []
     return [News(EventType.ACQUISITION_PROGRESS, {}, acquisition=acquisition)]
+
+
+def grids_changed(session: Session, grids: Collection[UUID]) -> list[News]:
+    """Return the same news of several grids, one for each acquisition."""
+    found: set[UUID] = set()
+    for part in chunks(sorted(grids)):
+        statement = select(col(Grid.acquisition_uuid)).where(one_of(session, col(Grid.uuid), part))
+        found |= set(session.scalars(statement))
+    return [News(EventType.ACQUISITION_PROGRESS, {}, acquisition=one) for one in sorted(found)]
 
 
 def measured(session: Session, micrographs: Sequence[UUID]) -> list[News]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
+from models.cryoem.instructions.tables import LiveEvent
 from models.cryoem.messages import SquarePrediction
 from models.cryoem.tables import Acquisition, Grid
 from models.database import Database
@@ -64,6 +66,17 @@ async def test_a_change_leaves_what_it_does_not_give(
     # What everything has is not emptied.
     named = await send(client, "PUT", f"/grids/{session.grid}", {"name": None, "data_dir": "/x"})
     assert (named["name"], named["data_dir"]) == ("trial", "/x")
+
+
+async def test_pages_are_told_that_an_acquisition_goes_on(
+    client: httpx.AsyncClient, app: FastAPI, database: Database, session: AgentSession
+) -> None:
+    await app.state.services.writer.close()
+    with database.reading() as reading:
+        told = reading.execute(
+            select(col(LiveEvent.event_type), col(LiveEvent.acquisition_uuid))
+        ).all()
+    assert ("acquisition.progress", UUID(session.acquisition)) in [tuple(one) for one in told]
 
 
 def refused() -> list[tuple[str, str, str, dict[str, Any] | list[Any] | None, int, str]]:
