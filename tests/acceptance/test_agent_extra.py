@@ -132,8 +132,13 @@ def receives_instructions(bare: Path, plant: Facility, home: Path, folder: Path)
     try:
         path = f"/instructions/{made.json()['instruction_id']}"
         wait_for(lambda: plant.get(path)["status"] == "processed", what="an answer", timeout=60)
-        told = run(bare, home, "athanor", "agent", "status")
-        assert "as m01-epu for 1 sessions, driver dry-run" in " ".join(told.stdout.split())
+
+        def told() -> bool:
+            # It says now and then how it is, not with each answer.
+            status = run(bare, home, "athanor", "agent", "status").stdout
+            return "as m01-epu for 1 sessions, driver dry-run" in " ".join(status.split())
+
+        wait_for(told, what="the agent's word of its instructions", timeout=60)
     finally:
         watching.terminate()
         _, said = watching.communicate(timeout=30)
