@@ -95,11 +95,10 @@ def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Have all errors of the application answered by problem documents."""
+    """Have all errors that somebody thought of answered by problem documents."""
     app.add_exception_handler(AthanorError, answer_to)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def answer_to(request: Request, error: Exception) -> JSONResponse:
@@ -110,6 +109,20 @@ def answer_to(request: Request, error: Exception) -> JSONResponse:
     return _problem(
         request, status, str(error), errors=_fields(error), headers=_headers(status, error)
     )
+
+
+async def unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to a request that ended in an error that nobody thought of."""
+    # The error is raised again after this answer, and the server logs it, but not whose it is.
+    logger.error(
+        "Failed to answer %s %s",
+        request.method,
+        request.url.path[:200],
+        exc_info=error,
+        extra={"action": "request_failed"},
+    )
+    detail = "Something went wrong inside Athanor. Its log says what, under this X-Request-ID."
+    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
 def _headers(status: HTTPStatus, error: Exception) -> dict[str, str] | None:
@@ -161,12 +174,6 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}.",
     }.get(status, str(error.detail))
     return _problem(request, status, detail, headers=error.headers)
-
-
-def _unexpected(request: Request, _error: Exception) -> JSONResponse:
-    # Starlette raises the error again after this answer; the server logs it with its traceback.
-    detail = "Something went wrong inside Athanor. Its log says what."
-    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
 def _problem(

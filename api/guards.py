@@ -4,9 +4,11 @@ from typing import Final
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 
 from api.access.guard import Guard
 from api.audited import Audited
+from api.errors import unexpected
 from api.headers import Headers
 from api.limits import Limits
 from core.settings import Settings
@@ -30,6 +32,8 @@ def stand_before(app: FastAPI, settings: Settings, database: Database) -> None:
     app.add_middleware(Limits, limits=limits, max_body_bytes=settings.api.max_body_bytes)
     app.add_middleware(Guard, access=app.state.access)
     app.add_middleware(Audited, database=database)
+    # Starlette's own stands before all of these, and what it answers has neither id nor headers.
+    app.add_middleware(ServerErrorMiddleware, handler=unexpected)
     if limits.cors_origins:
         app.add_middleware(
             CORSMiddleware,

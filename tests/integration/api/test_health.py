@@ -1,5 +1,6 @@
 """Whether it lives, also when its database does not; and errors as problem documents."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from api.app import create_app
+from core.logging import JsonFormatter
 from core.version import version
 from messaging.doorbell import LocalDoorbell
 from models.database import Database
@@ -71,12 +73,23 @@ async def test_health_is_503_when_the_database_does_not_answer() -> None:
     database.close()
 
 
-async def test_an_error_of_ours_is_a_problem_without_its_traceback() -> None:
+async def test_an_error_of_ours_is_a_problem_without_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.handler.setFormatter(JsonFormatter())
     async with serving(object()) as client:
-        answer = await client.get("/messages")
+        answer = await client.get("/messages", headers={"X-Request-ID": "asked-once"})
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "attribute" not in answer.text
+    # It is dressed as every answer is, and the log has all of it under its id.
+    assert answer.headers["X-Request-ID"] == "asked-once"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    lines = [json.loads(line) for line in caplog.text.splitlines() if line.startswith("{")]
+    (line,) = [one for one in lines if one.get("action") == "request_failed"]
+    assert line["request_id"] == "asked-once"
+    assert "AttributeError" in line["exception"]
 
 
 async def test_the_status_of_an_empty_database(client: httpx.AsyncClient) -> None:
