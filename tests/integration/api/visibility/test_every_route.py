@@ -80,6 +80,8 @@ async def world(app: FastAPI, database: Database, two: Two) -> AsyncIterator[Wor
     async with of_a, of_b:
         made = World(of_a, of_b, two)
         await furnish(made, database)
+        # What was written is also told to pages before anything is compared.
+        await app.state.services.writer.close()
         yield made
         await app.state.services.writer.close()
 
