@@ -9,6 +9,7 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -69,12 +70,19 @@ def _private_server(folder: Path) -> Iterator[str]:
 
 
 class PostgresDatabases:
-    """Makes databases on a server, and drops what it and dead sessions before it left."""
+    """Makes databases on a server, and drops what it and dead sessions before it left.
+
+    A copy takes the server longer than most tests take: the next one is made, and the last one
+    dropped, while a test runs.
+    """
 
     def __init__(self, server: str) -> None:
         self._url = normal_url(server)
         self._token = secrets.randbelow(2**31)
         self._numbers = count(1)
+        #: Does one thing after another: a template may not be copied twice at once.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="databases")
+        self._next: Future[str] | None = None
         plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._admin = psycopg.connect(plain, autocommit=True)
         self._admin.execute("SELECT pg_advisory_lock(%s, %s)", (_ALIVE, self._token))
@@ -86,21 +94,29 @@ class PostgresDatabases:
 
     def create(self, *, template: str | None = None) -> str:
         """Make a database, migrated unless a template is named; return its URL."""
+        if template is not None:
+            return self._aside.submit(self._create, template).result()
+        migrated = make_url(self._template).database or ""
+        made = self._next or self._aside.submit(self._create, migrated)
+        self._next = self._aside.submit(self._create, migrated)
+        return made.result()
+
+    def _create(self, template: str) -> str:
         name = f"{_PREFIX}_{self._token}_{next(self._numbers)}"
-        source = template or make_url(self._template).database or ""
         self._admin.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(source)
+                sql.Identifier(name), sql.Identifier(template)
             )
         )
         return self._url.set(database=name).render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
-        """Drop a database, whoever still uses it."""
-        self._drop(make_url(url).database or "")
+        """Drop a database soon, whoever still uses it."""
+        self._aside.submit(self._drop, make_url(url).database or "")
 
     def close(self) -> None:
         """Drop the template and let go of the server."""
+        self._aside.shutdown()
         for name in self._names():
             if name.startswith(f"{_PREFIX}_{self._token}_"):
                 self._drop(name)
