@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from api.access.documented import describe_access
 from api.errors import Problem
-from api.path_words import describe_bodies, describe_paths
+from api.path_words import describe_limits, describe_paths
 from models.cryoem.messages import AnyMessage
 
 DESCRIPTION = """
@@ -73,6 +73,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas.update(Message=message, Problem=problem)
         describe_access(document)
         describe_paths(document)
-        describe_bodies(document)
+        describe_limits(document)
         app.openapi_schema = document
     return app.openapi_schema

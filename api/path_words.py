@@ -40,11 +40,16 @@ def describe_paths(document: dict[str, Any]) -> None:
                     parameter["description"], parameter["example"] = word
 
 
-def describe_bodies(document: dict[str, Any]) -> None:
-    """Say how what takes a body fails before its route sees it."""
-    ways = problems(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+def describe_limits(document: dict[str, Any]) -> None:
+    """Say how requests fail before their route sees them: all by their number, some by a body."""
+    always = problems(HTTPStatus.TOO_MANY_REQUESTS)
+    body = (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    )
     for methods in document["paths"].values():
         for operation in methods.values():
-            if "requestBody" in operation:
-                known = {str(status): told for status, told in ways.items()}
-                operation["responses"] = {**known, **operation["responses"]}
+            ways = always | problems(*body) if "requestBody" in operation else always
+            known = {str(status): told for status, told in ways.items()}
+            operation["responses"] = {**known, **operation["responses"]}
