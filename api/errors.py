@@ -173,7 +173,12 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
         HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}. See /docs.",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}.",
     }.get(status, str(error.detail))
-    return _problem(request, status, detail, headers=error.headers)
+    headers = error.headers
+    allowed: list[str] = getattr(request.state, "allowed", [])
+    if status is HTTPStatus.METHOD_NOT_ALLOWED and allowed:
+        # By itself it would name the methods of one route of the path.
+        headers = {"Allow": ", ".join(allowed)}
+    return _problem(request, status, detail, headers=headers)
 
 
 def _problem(

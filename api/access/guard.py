@@ -76,6 +76,7 @@ class Guard:
         route = self._route(scope)
         if route is None:
             # There is nothing there: 404 or 405, which tell no more than the documentation does.
+            scope.setdefault("state", {})["allowed"] = self._methods(scope)
             await self._app(scope, receive, send)
             return
         name = rules.name_of(scope["method"], route.path)
@@ -99,11 +100,20 @@ class Guard:
             await self._app(scope, receive, send)
 
     def _route(self, scope: Scope) -> GuardedRoute | None:
+        method, path = scope["method"], scope["path"]
+        return next((one for one in self._near(scope) if one.takes(method, path)), None)
+
+    def _methods(self, scope: Scope) -> list[str]:
+        """Return the methods that a path takes, which may be those of several routes."""
+        found = [one for one in self._near(scope) if one.pattern.match(scope["path"])]
+        same = (one.methods or frozenset() for one in found if one.path == found[0].path)
+        return sorted(frozenset().union(*same))
+
+    def _near(self, scope: Scope) -> Sequence[GuardedRoute]:
+        """Return the routes that begin as the path does."""
         if self._routes is None:
             self._routes = _by_first_part(routes_of(scope["app"]))
-        path = scope["path"]
-        candidates = self._routes.get(_first_part(path), ())
-        return next((one for one in candidates if one.takes(scope["method"], path)), None)
+        return self._routes.get(_first_part(scope["path"]), ())
 
     async def _admitted(self, name: str, scope: Scope) -> Caller:
         if is_public(name, self._access.settings):

@@ -101,7 +101,9 @@ async def test_public_routes_answer_everybody(client: httpx.AsyncClient) -> None
 
 async def test_a_path_without_a_route_is_not_found_by_anybody(client: httpx.AsyncClient) -> None:
     require_refused(await client.get("/nothing"), 404)
-    require_refused(await client.patch("/sessions"), 405)
+    wrong = await client.patch("/grids/x")
+    require_refused(wrong, 405)
+    assert wrong.headers["Allow"] == "DELETE, GET, PUT"
 
 
 async def test_a_route_without_a_rule_is_refused(
