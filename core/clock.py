@@ -1,6 +1,12 @@
 """The one source of time: UTC and aware."""
 
+import re
 from datetime import UTC, datetime
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_DATE = re.compile(r"\d{4}-")
 
 
 def utcnow() -> datetime:
@@ -18,3 +24,14 @@ def as_utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         return value.replace(tzinfo=UTC)
     return value.astimezone(UTC)
+
+
+def written_out(value: T) -> T:
+    """Return what was given for a time, unless it is a number: of seconds, or of what?
+
+    Raises:
+        ValueError: It is text that does not begin with a year.
+    """
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("is no time: write it as 2026-03-01T09:00:00Z")
+    return value

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlalchemy import select
 from sqlmodel import Session, col
 
+from core.clock import written_out
 from models.athena import Time
 from models.audit import AuditEntry
 from models.paging import Keyset, Page, View
@@ -34,6 +35,7 @@ class AuditView(View):
     after: dict[str, Any] | None = Field(description="What changed, as it is.")
 
 
+_Moment: TypeAlias = Annotated[Time, BeforeValidator(written_out)]
 _Words: TypeAlias = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
 
 
@@ -45,8 +47,8 @@ class AuditFilter(View):
         None, description="Only of this kind of thing.", examples=["grid"]
     )
     entity_id: _Words | None = Field(None, description="Only of this thing.")
-    since: Time | None = Field(None, description="Only from then on.")
-    until: Time | None = Field(None, description="Only before then.")
+    since: _Moment | None = Field(None, description="Only from then on.")
+    until: _Moment | None = Field(None, description="Only before then.")
     refused: bool | None = Field(
         None, description="true: only what was refused; false: only what was done."
     )

@@ -16,7 +16,7 @@ from models.paging import View
 
 _JsonObject = Annotated[dict[str, Any], AfterValidator(storable)]
 _Line = Annotated[Text, Field(max_length=10_000)]
-_Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 #: EPU's number of a square or hole, as a number or as its digits.
 _Ident = Annotated[int, Field(ge=0, lt=2**63)] | Name
 _Idents = Annotated[list[_Ident], Field(min_length=1, max_length=100_000)]

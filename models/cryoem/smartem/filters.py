@@ -9,10 +9,17 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from sqlmodel import col
 
-from core.clock import as_utc
+from core.clock import as_utc, written_out
 from models.cryoem.smartem.statuses import (
     AcquisitionStatus,
     GridStatus,
@@ -33,7 +40,7 @@ def _instant(value: datetime) -> datetime:
 
 
 #: A moment; one without a time zone is UTC.
-Moment = Annotated[datetime, AfterValidator(_instant)]
+Moment = Annotated[datetime, BeforeValidator(written_out), AfterValidator(_instant)]
 Text = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
 EpuId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Make = Callable[[Any], Condition]

@@ -19,7 +19,7 @@ from tests.session_fixtures import SmallSession
 
 UUID: Final = "6d1f3c52-8e8a-5c0b-9a3e-7f0f7b9a4d11"
 SQL: Final = ["' OR 1=1 --", "x'; DROP TABLE grid; --"]
-HOSTILE: Final = [*SQL, "%", "\x00", "x" * 20_000, "9" * 40, "9999-12-31T23:59:59-14:00"]
+HOSTILE: Final = [*SQL, "%", "\x00", "x" * 20_000, "9" * 40, "0.5", "9999-12-31T23:59:59-14:00"]
 
 
 def forged(*key: object) -> str:
