@@ -28,7 +28,7 @@ test: $(DEV) ## Run the tests
 test-long: $(DEV) ## Run the tests that kill, restart and rehearse real processes for minutes
 	@$(BIN)/pytest -q -m long $(ARGS)
 
-fuzz: $(DEV) ## Ask the API for whatever a machine can think of, for minutes
+fuzz: $(DEV) ## Ask the API for whatever a machine can think of, for at most 8 minutes
 	@$(BIN)/pytest -q -m long $(ARGS) tests/integration/api/test_fuzzed.py
 
 lint: $(DEV) ## Check style, types and layers

@@ -13,6 +13,20 @@ from tests.integration.api.played import play
 from tests.session_fixtures import Here, RecordingLauncher, SmallSession
 from tests.session_fixtures import test_settings as short_settings
 
+_REPORT = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def report(pytestconfig: pytest.Config) -> list[str]:
+    """Takes lines that are shown when all tests have ended."""
+    return pytestconfig.stash.setdefault(_REPORT, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests reported."""
+    for line in terminalreporter.config.stash.get(_REPORT, []):
+        terminalreporter.write_line(line)
+
 
 @pytest.fixture
 def launcher() -> RecordingLauncher:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from api.app import create_app
 from api.server import ApiServer
+from core.settings import Settings
 from models.database import Database
 from tests.integration.api.played import play
 from tests.session_fixtures import SmallSession, surroundings
@@ -24,13 +25,13 @@ class Running:
 
 
 @contextmanager
-def running_in_thread(database: Database) -> Iterator[Running]:
+def running_in_thread(database: Database, settings: Settings | None = None) -> Iterator[Running]:
     """Run the API on a database in which a session was played."""
     started: Future[Running] = Future()
     stop = threading.Event()
 
     async def run() -> None:
-        async with surroundings(database, short_settings()) as here:
+        async with surroundings(database, settings or short_settings()) as here:
             session = await play(here, SmallSession())
             shared = here.resources
             app = create_app(
