@@ -241,7 +241,9 @@ def test_what_cannot_be_read_is_there_without_content_and_says_why(live: Live, t
     }
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="needs a user other than root, whom no folder is closed to"
+)
 def test_a_folder_that_cannot_be_listed_is_told(live: Live):
     closed = live.root / "Metadata"
     closed.mkdir(mode=0)

@@ -129,7 +129,7 @@ async def test_our_queue_is_recognised_and_another_one_refused_when_ours_is_want
 async def test_a_wrong_password_and_a_wrong_vhost_are_said(rabbit: Rabbit):
     url = rabbit.url.replace("guest:guest", "guest:wrong")
     if url == rabbit.url:
-        pytest.skip("the broker's user is another")
+        pytest.skip("needs the user guest: what is tested is what is said of its wrong password")
     nowhere = f"{rabbit.url.rpartition('/')[0]}/no-such-vhost"
     async with RabbitConsumer(nowhere, QueuePlan(rabbit.name())) as consumer:
         with pytest.raises(ConfigurationError, match="has no vhost 'no-such-vhost'"):

@@ -218,7 +218,9 @@ def test_read_only_database_says_to_check_its_rights(sqlite_path: Path) -> None:
     assert not Path("file:").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="needs a user other than root, whom no file is closed to"
+)
 def test_file_without_the_right_to_write_says_to_check_its_rights(sqlite_path: Path) -> None:
     sqlite_path.chmod(0o444)
     sqlite_path.parent.chmod(0o555)

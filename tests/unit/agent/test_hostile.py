@@ -124,7 +124,9 @@ def test_what_cannot_be_opened_is_an_error_of_ours(tmp_path: Path, make):
     assert raised.value.path == str(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="needs a user other than root, whom no file is closed to"
+)
 def test_a_forbidden_file_is_an_error_of_ours(tmp_path: Path):
     path = tmp_path / "EpuSession.dm"
     path.write_bytes(b"")

@@ -87,7 +87,9 @@ def test_what_is_no_folder_is_a_sentence(tmp_path: Path, make):
         find_session_files(tmp_path / "x")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="needs a user other than root, whom no folder is closed to"
+)
 def test_a_folder_below_that_cannot_be_listed_is_a_failure_of_its_own(tmp_path: Path):
     put(tmp_path / "EpuSession.dm")
     closed = tmp_path / "Metadata"

@@ -36,14 +36,18 @@ def test_an_agent_that_was_killed_is_not_running(tmp_path: Path):
     state = StateFolder(tmp_path / "state")
     assert not state.is_in_use()
     code = (
-        "import sys, time\nfrom pathlib import Path\n"
+        "import sys\nfrom pathlib import Path\n"
         "from agent.epu.state import Running, StateFolder\n"
         "assert Running(StateFolder(Path(sys.argv[1]))).take()\n"
-        "print('taken', flush=True)\ntime.sleep(600)"
+        "print('taken', flush=True)\nsys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(state.path)], cwd=ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(state.path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
+    assert holder.stdin is not None
     assert holder.stdout is not None
     try:
         assert holder.stdout.readline() == b"taken\n"
@@ -52,6 +56,7 @@ def test_an_agent_that_was_killed_is_not_running(tmp_path: Path):
     finally:
         holder.kill()
         holder.wait(10)
+        holder.stdin.close()
         holder.stdout.close()
     assert not state.is_in_use()
     mine = Running(state)
