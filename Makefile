@@ -10,7 +10,7 @@ ROOMS  := core domains models messaging blocks tasks flows agent api simulators 
 QUIET  := --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-long lint format lock bench bench-throughput bench-history bench-latency bench-files bench-yield bench-measurements bench-refresh bench-lists bench-streams bench-chaos openapi fuzz clean
+.PHONY: help demo up test test-long lint format lock bench bench-throughput bench-history bench-latency bench-files bench-yield bench-measurements bench-refresh bench-lists bench-archives bench-streams bench-chaos openapi fuzz clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-refresh: $(DEV) ## Measure a refresh of a grid with 40,000 holes
 
 bench-lists: $(DEV) ## Measure lists: 40,000 holes at once, and pages at two million rows
 	@$(BIN)/python -m benchmarks.lists $(ARGS)
+
+bench-archives: $(DEV) ## Measure export, deletion and import of a session of 40,000 holes
+	@$(BIN)/python -m benchmarks.archives $(ARGS)
 
 bench-surface: $(DEV) ## Measure entities a second that clients write over HTTP
 	@$(BIN)/python -m benchmarks.surface $(ARGS)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from prometheus_client.registry import Collector
@@ -18,13 +18,13 @@ from api import (
     messages,
     metrics,
     openapi,
+    other_names,
     retention,
     sessions,
 )
 from api.access import keys as access_keys
 from api.access import routes as access_routes
 from api.access.bearers import Access
-from api.access.guard import require_guarded
 from api.agent import rooms as agent
 from api.live.state import Live
 from api.smartem import rooms as smartem
@@ -68,7 +68,6 @@ def create_app(
         generate_unique_id_function=_operation_id,
         # An answer is under the path asked for or nowhere.
         redirect_slashes=False,
-        dependencies=[Depends(require_guarded)],
     )
     app.state.services = Services(settings, database, doorbell, launcher)
     app.state.live = Live.of(app.state.services)
@@ -77,6 +76,7 @@ def create_app(
     app.state.metrics = gathered(depths, ChannelDepths(database), *collectors)
     app.openapi = partial(openapi.describe, app)
     errors.install(app)
+    other_names.install(app)
     app.state.access = Access(settings, database)
     guards.stand_before(app, settings, database)
     for router in (access_routes.router, access_keys.router):

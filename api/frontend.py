@@ -10,8 +10,9 @@ from sse_starlette import EventSourceResponse
 from api.errors import RequestRefused, problems
 from api.live.events import Wanted
 from api.live.frames import STREAM_ANSWER, streamed
+from api.live.grants import Grant
 from api.live.pages import page_frames
-from api.live.state import Streaming, caller_of
+from api.live.state import Streaming
 from api.parameters import text_filter
 from api.state import Serving
 from models.cryoem.instructions.live import EventType
@@ -52,15 +53,15 @@ async def frontend_event_stream(
 
     First who is online and how far acquisitions are, then each change.
     """
-    caller = caller_of(request)
-    streams.limits.require_room("page", caller)
+    grant = Grant.of(request)
+    streams.limits.require_room("page", grant.counted)
     wanted = Wanted(acquisition_uuid, agent_id, _types(event_types))
     frames = page_frames(
         services,
         streams.hub,
         streams.limits,
         wanted,
-        caller=caller,
+        grant=grant,
         seen=_number(last_event_id),
     )
     return streamed(frames, send_seconds=services.settings.streams.send_seconds)

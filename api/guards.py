@@ -11,6 +11,7 @@ from api.audited import Audited
 from api.errors import unexpected
 from api.headers import Headers
 from api.limits import Limits
+from api.route_table import Straight
 from core.settings import Settings
 from models.database import Database
 
@@ -43,3 +44,5 @@ def stand_before(app: FastAPI, settings: Settings, database: Database) -> None:
             expose_headers=["ETag", "Link", "Retry-After", "X-Next-Cursor", "X-Request-ID"],
         )
     app.add_middleware(Headers, limits=limits)
+    # As a router's own middleware, behind all that FastAPI puts before its router.
+    app.router.middleware_stack = Straight(app.router.middleware_stack)

@@ -5,25 +5,27 @@ transaction of its own: a client that reads slowly holds no connection, and no l
 memory as a whole.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import JsonValue
-from pydantic_core import to_json
 from sqlmodel import Session
 
 from api.errors import problems
 from api.state import Services
-from models import listing
+from api.writing_lists import ListWriter
+from models import listing, series
 from models.cryoem.smartem.filters import ListQuery
 from models.database import Database
-from models.listing import Asked, Listing
+from models.listing import Asked, Listing, Rows
+from models.paging import PageQuery
+from models.series import Series
 
 #: Rows of a page where a client pages but does not say how many.
 DEFAULT_LIMIT: Final = 100
@@ -34,6 +36,8 @@ _JSON: Final = "application/json"
 #: What is answered belongs to who asks, and is asked about again each time.
 _CACHING: Final = {"Cache-Control": "private, no-cache"}
 
+#: What a list in groups takes.
+Pages = Annotated[PageQuery, Query()]
 #: An entity of which `fields` chose a part.
 Chosen = dict[str, JsonValue]
 
@@ -73,9 +77,27 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What is answered with."""
+
+    #: Gives up to a number of rows from a cursor on.
+    read: Callable[[Session, int, str | None], Rows]
+    #: How many groups each row is in.
+    depth: int = 0
+    #: A text that changes with every change of any row; None where nobody knows.
+    version: str | None = None
+
+
+#: Finds the source, or that it is not there; told whether all rows are asked for.
+Opening = Callable[[Session, bool], Source]
+
+
+@dataclass(frozen=True)
 class _Start:
     """The first part of an answer."""
 
+    source: Source
+    writer: ListWriter
     body: bytes
     cursor: str | None
     etag: str | None
@@ -97,10 +119,50 @@ async def answer(
     sort: str = getattr(query, "sort", "uuid")
     own = () if parent is None else (parent.named_by == parent.uuid,)
     asked = Asked(of.chosen(query.fields), sort, (*own, *query.where()))
+
+    def read(session: Session, count: int, cursor: str | None) -> Rows:
+        return listing.read(session, of, asked, count=count, cursor=cursor)
+
+    def opened(session: Session, whole: bool) -> Source:
+        if parent is not None:
+            listing.require(session, parent.listing, parent.uuid)
+        version = listing.version(session, of, asked.where) if whole else None
+        if version is not None:
+            version = f"{of.view.__name__} {version} {asked.sort} {asked.fields}"
+        return Source(read, version=version)
+
+    return await respond(request, services, query, opened)
+
+
+async def answer_series(
+    request: Request, services: Services, query: PageQuery, find: Callable[[Session], Series]
+) -> Response:
+    """Return rows in groups as JSON objects of arrays: a page where one is asked for, else all.
+
+    Raises:
+        NotFound: What it is asked of is not there.
+        CursorRejected: The cursor is of another list.
+    """
+
+    def opened(session: Session, _whole: bool) -> Source:
+        found = find(session)
+
+        def read(session: Session, count: int, cursor: str | None) -> Rows:
+            return series.read(session, found, count=count, cursor=cursor)
+
+        return Source(read, found.depth)
+
+    return await respond(request, services, query, opened)
+
+
+async def respond(
+    request: Request, services: Services, query: PageQuery, opened: Opening
+) -> Response:
+    """Return a page of a source where one is asked for, else all of it, streamed."""
     paged = query.limit is not None or query.cursor is not None
     count = (query.limit or DEFAULT_LIMIT) if paged else _FIRST
     start = await services.database.read(
-        _start, of, asked, parent, count=count, cursor=query.cursor or None, whole=not paged
+        _start, opened, count=count, cursor=query.cursor or None, whole=not paged
     )
     headers = dict(_CACHING)
     if start.etag is not None:
@@ -108,59 +170,45 @@ async def answer(
         if matches(request, start.etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     if not paged and start.cursor is not None:
-        parts = _stream(services.database, of, asked, start.body, start.cursor)
+        parts = _stream(services.database, start, start.cursor)
         return StreamingResponse(parts, media_type=_JSON, headers=headers)
     if start.cursor is not None:
         url = request.url.include_query_params(cursor=start.cursor, limit=count)
         # Relative: what the client calls us may be a proxy's business.
         headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
         headers["X-Next-Cursor"] = start.cursor
-    return Response(start.body, media_type=_JSON, headers=headers)
+    return Response(start.body + start.writer.end(), media_type=_JSON, headers=headers)
 
 
 def _start(
-    session: Session,
-    of: Listing,
-    asked: Asked,
-    parent: Parent | None,
-    *,
-    count: int,
-    cursor: str | None,
-    whole: bool,
+    session: Session, opened: Opening, *, count: int, cursor: str | None, whole: bool
 ) -> _Start:
-    if parent is not None:
-        listing.require(session, parent.listing, parent.uuid)
-    # Before the rows are read: what changes meanwhile is newer than this tells.
-    version = listing.version(session, of, asked.where) if whole else None
-    rows = listing.read(session, of, asked, count=count, cursor=cursor)
-    body = _json(rows.items)
+    # Its version is asked before the rows are read: what changes meanwhile is newer.
+    source = opened(session, whole)
+    writer = ListWriter(source.depth)
+    body, following = _part(session, source, writer, count, cursor)
     told: bytes | None = None
-    if version is not None:
-        told = f"{of.view.__name__} {version} {asked.sort} {asked.fields}".encode()
-    elif rows.cursor is None or not whole:
-        told = body + (rows.cursor or "").encode()
-    return _Start(body, rows.cursor, None if told is None else _etag(told))
+    if source.version is not None:
+        told = source.version.encode()
+    elif following is None or not whole:
+        told = body + (following or "").encode()
+    return _Start(source, writer, body, following, None if told is None else _etag(told))
 
 
-async def _stream(
-    database: Database, of: Listing, asked: Asked, first: bytes, cursor: str
-) -> AsyncIterator[bytes]:
-    yield first[:-1]
+async def _stream(database: Database, start: _Start, cursor: str) -> AsyncIterator[bytes]:
+    yield start.body
     following: str | None = cursor
     while following is not None:
-        body, following = await database.read(_more, of, asked, following)
-        if body != b"[]":
-            yield b"," + body[1:-1]
-    yield b"]"
+        body, following = await database.read(_part, start.source, start.writer, _NEXT, following)
+        yield body
+    yield start.writer.end()
 
 
-def _more(session: Session, of: Listing, asked: Asked, cursor: str) -> tuple[bytes, str | None]:
-    rows = listing.read(session, of, asked, count=_NEXT, cursor=cursor)
-    return _json(rows.items), rows.cursor
-
-
-def _json(rows: list[listing.Row]) -> bytes:
-    return to_json(rows, inf_nan_mode="null")
+def _part(
+    session: Session, source: Source, writer: ListWriter, count: int, cursor: str | None
+) -> tuple[bytes, str | None]:
+    rows = source.read(session, count, cursor)
+    return writer.part(rows.items, rows.groups), rows.cursor
 
 
 def _etag(told: bytes) -> str:

@@ -10,6 +10,7 @@ from core.settings import Settings
 from messaging.doorbell import Doorbell
 from messaging.launcher import Launcher
 from models.database import Database
+from tasks.cryoem.channel_writes import ChannelWriter
 from tasks.cryoem.entity_writes import EntityWriter
 from tasks.cryoem.imaging.gallery import Gallery
 
@@ -27,6 +28,11 @@ class Services:
     def writer(self) -> EntityWriter:
         """Takes what requests write, those of one moment together."""
         return EntityWriter(self, publish=self.settings.rabbitmq.publishes)
+
+    @cached_property
+    def channel(self) -> ChannelWriter:
+        """Writes for streams and agents, for all of one moment together."""
+        return ChannelWriter(self)
 
     @cached_property
     def gallery(self) -> Gallery:

@@ -63,7 +63,7 @@ def _measure(url: str, count: int, planner: PlannerName) -> bool:
     migrations.upgrade(database)
     grid, holes = plant(database, count)
     _predict(database, grid, holes)
-    ways = Ways(Policy(), planner, ctf_cutoff=6.0, order_holes=100)
+    ways = Ways(Policy(), planner, ctf_cutoff=6.0, order_holes=100, session_hours=24)
     name = database.url.get_backend_name()
     print(f"{name}: {count} holes, {len(_MODELS)} models, {len(_METRICS)} metrics, {planner}")
     print(f"  the first, with all decisions: {sum(_refresh(database, grid, ways)):.2f} s")
@@ -84,7 +84,7 @@ def _refresh(database: Database, grid: UUID, ways: Ways) -> tuple[float, float]:
     """Refresh as a run does; return how many seconds each half took."""
     began = time.perf_counter()
     with database.reading() as session:
-        prepared = refreshing.prepare(session, grid, ways)
+        prepared = refreshing.prepare(session, grid, ways, now=utcnow())
     read = time.perf_counter()
     with database.transaction() as session:
         refreshing.carry_out(session, grid, prepared, ways, now=utcnow())

@@ -164,7 +164,10 @@ class PrivatePostgres(_Private):
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
-            "max_connections": "200",
+            # As in deployments/compose.yaml.
+            "max_connections": "300",
+            "shared_buffers": "1GB",
+            "max_wal_size": "4GB",
         }
         arguments = [str(self._bin / "postgres"), "-D", str(self._data)]
         for name, value in options.items():

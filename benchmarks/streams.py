@@ -4,22 +4,25 @@
 
 The API is a process of its own, on PostgreSQL. This one holds all streams, makes instructions
 straight in the database as a worker does, and acknowledges each over HTTP in two steps. What
-counts is the way from the commit to the agent that the instruction is for, and to every page.
+counts is the way from the commit to the agent that the instruction is for, and to every page:
+from the moment at which the maker knows of the commit to that at which the event was read.
 Without a URL: a private PostgreSQL that ends with the benchmark.
 """
 
 import argparse
 import asyncio
-import json
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from api.app import create_app
 from api.server import ApiServer
@@ -41,6 +44,10 @@ _START_SECONDS = 60.0
 _PATIENCE = 30.0
 #: Of the warm-up: not counted.
 _FIRST = 20
+_PAGE = "/frontend/events/stream?event_types=instruction.lifecycle"
+#: What is looked for on an agent's stream and on a page's: the id of a new instruction.
+_INSTRUCTION = re.compile(rb'"type":"instruction","instruction_id":"([^"]+)"')
+_PENDING = re.compile(rb'"status":"pending"[^\n]*"instruction_id":"([^"]+)"')
 
 
 @dataclass
@@ -51,6 +58,12 @@ class Seen:
     agents: dict[str, float] = field(default_factory=dict)
     pages: dict[str, list[float]] = field(default_factory=dict)
     again: int = 0
+    #: How much of a core the API's process took meanwhile.
+    busy: float = 0.0
+
+    def on_page(self, ident: str, at: float) -> None:
+        """Note that a page was told of an instruction."""
+        self.pages.setdefault(ident, []).append(at)
 
 
 def main() -> int:
@@ -75,7 +88,8 @@ def main() -> int:
         api = subprocess.Popen([sys.executable, "-m", __spec__.name, "--serve", str(port), url])
         stack.callback(api.wait, 30)
         stack.callback(api.terminate)
-        seen = asyncio.run(_measure(database, f"http://127.0.0.1:{port}", chosen))
+        served = psutil.Process(api.pid)
+        seen = asyncio.run(_measure(database, f"http://127.0.0.1:{port}", served, chosen))
     return _report(seen, chosen)
 
 
@@ -90,7 +104,9 @@ async def _serve(url: str, port: int) -> None:
         await server.wait()
 
 
-async def _measure(database: Database, url: str, chosen: argparse.Namespace) -> Seen:
+async def _measure(
+    database: Database, url: str, served: psutil.Process, chosen: argparse.Namespace
+) -> Seen:
     names = [
         (await database.write(sessions.open_session, _session(number), now=utcnow())).session_id
         for number in range(chosen.agents)
@@ -99,19 +115,28 @@ async def _measure(database: Database, url: str, chosen: argparse.Namespace) -> 
     limits = httpx.Limits(max_connections=20)
     async with httpx.AsyncClient(base_url=url, timeout=_PATIENCE, limits=limits) as client:
         await _until_it_answers(client)
-        acks: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
-        agents = [
-            asyncio.create_task(_agent(url, f"agent-{number}", name, seen, acks))
+        acks: asyncio.Queue[str] = asyncio.Queue()
+        streams = [
+            await _opened(
+                url,
+                f"{_session_path(number, name)}/stream",
+                _INSTRUCTION,
+                _Agent(number, name, seen, acks),
+            )
             for number, name in enumerate(names)
         ]
-        pages = [asyncio.create_task(_page(url, seen)) for _ in range(chosen.pages)]
+        streams += [await _opened(url, _PAGE, _PENDING, seen.on_page) for _ in range(chosen.pages)]
         answering = [asyncio.create_task(_acknowledge(client, acks)) for _ in range(8)]
         await _until_all_stream(client, chosen)
+        began, busy = time.perf_counter(), sum(served.cpu_times()[:2])
         await _make(database, names, seen, chosen)
+        seen.busy = (sum(served.cpu_times()[:2]) - busy) / (time.perf_counter() - began)
         await _until_all_is_seen(seen, chosen)
-        for task in (*agents, *pages, *answering):
+        for stream in streams:
+            stream.close()
+        for task in answering:
             task.cancel()
-        await asyncio.gather(*agents, *pages, *answering, return_exceptions=True)
+        await asyncio.gather(*answering, return_exceptions=True)
     return seen
 
 
@@ -126,60 +151,91 @@ async def _make(
     began = time.perf_counter()
     for number in range(int(chosen.rate * chosen.seconds) + _FIRST):
         await asyncio.sleep(max(began + number / chosen.rate - time.perf_counter(), 0))
-        new = NewInstruction(
-            type="microscope.control.skip_gridsquares",
-            payload={"gridsquare_ids": [str(n) for n in range(20)], "reason": "thick ice"},
-            created_by="benchmark",
-            expires_in=600,
-        )
-        name = names[number % len(names)]
-        (made,) = await database.write(making.make, name, [new], now=utcnow())
+        ident, at = await asyncio.to_thread(_made, database, names[number % len(names)])
         if number >= _FIRST:
-            seen.committed[str(made.id)] = time.perf_counter()
+            seen.committed[ident] = at
 
 
-async def _agent(
-    url: str, agent: str, name: str, seen: Seen, acks: "asyncio.Queue[tuple[str, str, str]]"
-) -> None:
-    async for line in _lines(url, f"/agent/{agent}/session/{name}/instructions/stream"):
-        if b'"type":"instruction"' in line:
-            ident = json.loads(line)["instruction_id"]
-            seen.again += ident in seen.agents
-            seen.agents.setdefault(ident, time.perf_counter())
-            acks.put_nowait((agent, name, ident))
+def _made(database: Database, name: str) -> tuple[str, float]:
+    """Make one instruction; return its id, and when it was committed."""
+    new = NewInstruction(
+        type="microscope.control.skip_gridsquares",
+        payload={"gridsquare_ids": [str(n) for n in range(20)], "reason": "thick ice"},
+        created_by="benchmark",
+        expires_in=600,
+    )
+    with database.transaction() as session:
+        (made,) = making.make(session, name, [new], now=utcnow())
+    return str(made.id), time.perf_counter()
 
 
-async def _page(url: str, seen: Seen) -> None:
-    async for line in _lines(url, "/frontend/events/stream?event_types=instruction.lifecycle"):
-        if b'"status":"pending"' in line:
-            ident = json.loads(line)["instruction_id"]
-            seen.pages.setdefault(ident, []).append(time.perf_counter())
+@dataclass
+class _Agent:
+    """One agent: notes what it is told, and has it acknowledged."""
+
+    number: int
+    session: str
+    seen: Seen
+    acks: "asyncio.Queue[str]"
+
+    def __call__(self, ident: str, at: float) -> None:
+        self.seen.again += ident in self.seen.agents
+        self.seen.agents.setdefault(ident, at)
+        path = f"{_session_path(self.number, self.session)}/{ident}/ack"
+        self.acks.put_nowait(path)
 
 
-async def _acknowledge(
-    client: httpx.AsyncClient, acks: "asyncio.Queue[tuple[str, str, str]]"
-) -> None:
-    while True:
-        agent, name, ident = await acks.get()
-        for status in ("received", "processed"):
-            path = f"/agent/{agent}/session/{name}/instructions/{ident}/ack"
-            (await client.post(path, json={"status": status})).raise_for_status()
+def _session_path(number: int, session: str) -> str:
+    return f"/agent/agent-{number}/session/{session}/instructions"
 
 
-async def _lines(url: str, path: str):  # noqa: ANN202 (an async generator of bytes)
-    """Yield the data of a stream's events; plain sockets, as a client must not be what is slow."""
+class _Stream(asyncio.Protocol):
+    """Reads a stream, and of its events no more than is looked for: a client must not be slow."""
+
+    def __init__(
+        self, where: str, path: str, pattern: re.Pattern[bytes], found: Callable[[str, float], None]
+    ) -> None:
+        self._request = f"GET {path} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode()
+        self._pattern = pattern
+        self._found = found
+        self._rest = b""
+        self._answered = False
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        transport.write(self._request)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def data_received(self, data: bytes) -> None:
+        now = time.perf_counter()
+        lines, end, self._rest = (self._rest + data).rpartition(b"\n")
+        if end and not self._answered:
+            self._answered = True
+            if b" 200 " not in lines.split(b"\n", 1)[0]:
+                raise RuntimeError(f"{self._request!r}: {lines[:200]!r}")
+        for ident in self._pattern.findall(lines):
+            self._found(ident.decode(), now)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def _opened(
+    url: str, path: str, pattern: re.Pattern[bytes], found: Callable[[str, float], None]
+) -> _Stream:
     where = urlsplit(url)
-    reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=2**20)
-    try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: {where.netloc}\r\n\r\n".encode())
-        status = await reader.readline()
-        if b" 200 " not in status:
-            raise RuntimeError(f"{path}: {status!r}")
-        while line := await reader.readline():
-            if line.startswith(b"data: "):
-                yield line[6:]
-    finally:
-        writer.close()
+    _, stream = await asyncio.get_running_loop().create_connection(
+        lambda: _Stream(where.netloc, path, pattern, found), where.hostname or "", where.port or 80
+    )
+    return stream
+
+
+async def _acknowledge(client: httpx.AsyncClient, acks: "asyncio.Queue[str]") -> None:
+    while True:
+        path = await acks.get()
+        for status in ("received", "processed"):
+            (await client.post(path, json={"status": status})).raise_for_status()
 
 
 async def _until_it_answers(client: httpx.AsyncClient) -> None:
@@ -236,6 +292,7 @@ def _report(seen: Seen, chosen: argparse.Namespace) -> int:
             f"  to {what:6} {len(values)} of {wanted}: "
             f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, slowest {worst:.0f} ms"
         )
+    print(f"  the API's process took {seen.busy:.0%} of a core")
     print(
         f"  sent again: {seen.again}; limit {LIMIT:.0f} ms at p95: {'kept' if kept else 'missed'}"
     )

@@ -6,13 +6,14 @@ The process that executes runs provides it once; tasks ask for `current()`.
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from blocks.athena.block import AthenaDecisionService
 from blocks.athena.client import AthenaClient
 from blocks.rabbitmq.late import LatePublisher
 from core.errors import ConfigurationError
+from core.pacing import Pace
 from core.settings import Settings
 from domains.cryoem.policy import Policy
 from messaging.doorbell import Doorbell, LocalDoorbell, PostgresDoorbell, SqliteDoorbell
@@ -32,6 +33,8 @@ class Resources:
     athena: AthenaClient
     #: None where no messages of ours are published.
     publisher: Publisher | None = None
+    #: How much of the process's time decisions take while predictions pile up.
+    decision_pace: Pace = field(default_factory=lambda: Pace(0.2))
 
     @property
     def policy(self) -> Policy:

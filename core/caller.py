@@ -9,8 +9,9 @@ from typing import Final, Literal
 from core.permissions import Permission, Role
 
 #: A person, a machine client with a secret, an API key; anyone where nobody is asked who they
-#: are; and Athanor itself: its commands, workers and sensors.
-CallerKind = Literal["user", "client", "key", "anyone", "system"]
+#: are; Athanor itself: its commands, workers and sensors; and whoever typed this name where
+#: nobody looked who they are.
+CallerKind = Literal["user", "client", "key", "anyone", "system", "unverified"]
 
 
 @dataclass(frozen=True)

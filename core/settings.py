@@ -80,6 +80,12 @@ class DecisionSettings(_Section):
         description="What orders the holes of sessions that `athanor sessions planner` set no "
         "other for.",
     )
+    session_hours: float = Field(
+        default=24.0,
+        gt=0,
+        description="How long a session is to take from its beginning, in hours: the `adaptive` "
+        "planner takes the best for the time that is left.",
+    )
     order_holes: int = Field(
         default=100,
         ge=1,

@@ -3,13 +3,17 @@
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
 
+from core.errors import ConfigurationError
 from core.permissions import Permission, Role
 from models.paging import View
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
 
 RoleOption = Annotated[Role, typer.Option(help="What they may do: each role more than the last.")]
 Scopes = Annotated[
@@ -24,8 +28,16 @@ Organisations = Annotated[
     list[str] | None,
     typer.Option(
         "--organisation",
-        help="Show only sessions of this organisation (again for more). Default: of all.",
+        help="Show only sessions of this organisation (again for more).",
         metavar="NAME",
+    ),
+]
+AllOrganisations = Annotated[
+    bool,
+    typer.Option(
+        "--all-organisations",
+        help="Show the sessions of all. This is what comes of no --organisation too, until there "
+        "are organisations: then it is to be said.",
     ),
 ]
 Generate = Annotated[bool, typer.Option("--generate", help="Make a password up and print it.")]
@@ -56,6 +68,27 @@ def read_password(*, generate: bool, from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     return typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+
+
+def chosen(
+    session: "Session", role: Role, organisations: Sequence[str] | None, *, everything: bool
+) -> Sequence[str]:
+    """Return whose sessions somebody is to see; none for those of all.
+
+    Raises:
+        ConfigurationError: It was not said, and it makes a difference.
+    """
+    from models.access.grants import are_organisations_used  # noqa: PLC0415 (as above)
+
+    if organisations and everything:
+        raise typer.BadParameter("Give either.", param_hint="--organisation / --all-organisations")
+    unsaid = not (organisations or everything or role is Role.ADMIN)
+    if unsaid and are_organisations_used(session):
+        raise ConfigurationError(
+            "Sessions here belong to organisations: say whose are to be seen, with --organisation "
+            "NAME (again for more) or --all-organisations."
+        )
+    return organisations or ()
 
 
 def sees(organisations: Sequence[str] | None, role: Role) -> str:

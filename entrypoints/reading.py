@@ -1,18 +1,22 @@
 """The database as commands use it: only one that is there and at the right schema."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from core.errors import StorageUnavailable
 from core.settings import Settings
+from entrypoints.following import followed
 from models import revision
 from models.database import Database
 
 
 @contextmanager
-def opened_database(settings: Settings) -> Iterator[Database]:
+def opened_database(settings: Settings, *, serving: bool = False) -> Iterator[Database]:
     """Give the database in use.
+
+    What the command changes in it is written into the audit; not so with `serving`, for processes
+    that work for others than whoever started them.
 
     Raises:
         StorageUnavailable: It is not there, or its schema is another than this code's.
@@ -27,7 +31,8 @@ def opened_database(settings: Settings) -> Iterator[Database]:
             raise StorageUnavailable(
                 f"Database {where} {has}, this Athanor needs {wanted}. Run `athanor init`."
             )
-        yield database
+        with nullcontext() if serving else followed():
+            yield database
     finally:
         database.close()
 

@@ -7,6 +7,8 @@ from typing import ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from entrypoints.current import remembering
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -47,7 +49,7 @@ ENTRIES = (
     Entry("users", "users:app", "Let people use the API with a password of their own.", _ADMIT),
     Entry("keys", "keys:app", "Let agents and other programs use the API.", _ADMIT),
     Entry("clients", "clients:app", "Let programs get tokens for a name and a secret.", _ADMIT),
-    Entry("audit", "audit:app", "See who changed what through the API.", _ADMIT),
+    Entry("audit", "audit:app", "See who changed what.", _ADMIT),
     Entry("ingest", "ingest:ingest", "Import an EPU session that lies on disk.", _BRING),
     Entry("record", "recorder:record", "Record what is written into a folder.", _BRING),
     Entry("replay", "replay:replay", "Play a recording into a folder.", _BRING),
@@ -97,4 +99,5 @@ def load(entry: Entry) -> TyperCommand | TyperGroup:
         found = wrapped
     command = typer.main.get_command(found)
     command.name = entry.name
+    remembering(command, f"athanor {entry.name}")
     return command  # pyright: ignore[reportReturnType] (typer's own types are private)

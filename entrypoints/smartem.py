@@ -9,6 +9,7 @@ import typer
 from entrypoints.cli import Options, guarded
 from entrypoints.commands import agent_cleanup as cleaning
 from entrypoints.commands import models, weights
+from entrypoints.current import remembering
 
 
 def register_prediction_model() -> NoReturn:
@@ -40,6 +41,7 @@ def _run(name: str, function: Callable[..., Any]) -> NoReturn:
     wrapped = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     wrapped.command(name, context_settings={"help_option_names": ["-h", "--help"]})(function)
     command = typer.main.get_command(wrapped)
+    remembering(command, name)
     options = Options()
 
     def called() -> None:

@@ -48,6 +48,7 @@ def build(
     from entrypoints.stack import ApiService, Backbone, WorkerService  # noqa: PLC0415
     from entrypoints.worker import WarmWorker  # noqa: PLC0415
     from entrypoints.worker.metrics import WorkerMetrics  # noqa: PLC0415
+    from tasks.ringing import ring_for_lost  # noqa: PLC0415
 
     services: list[Service] = []
     if own_server:
@@ -58,7 +59,7 @@ def build(
             setting="ATHANOR_PREFECT__PORT",
         )
         services.append(PrefectServer(settings.prefect, settings.home))
-    worker = WarmWorker(settings.worker)
+    worker = WarmWorker(settings.worker, lost=ring_for_lost)
     backbone = Backbone(settings, rung=worker.wake, register=True, say=say)
     # One process shows its metrics in one place: the worker's are among those of the API.
     shown = [WorkerMetrics(worker.health)] if with_worker else []
@@ -80,8 +81,9 @@ def build_worker(settings: Settings, *, say: Say) -> Supervisor:
     from entrypoints.stack import Backbone, WorkerService  # noqa: PLC0415
     from entrypoints.worker import WarmWorker  # noqa: PLC0415
     from entrypoints.worker.metrics import WorkerMetrics  # noqa: PLC0415
+    from tasks.ringing import ring_for_lost  # noqa: PLC0415
 
-    worker = WarmWorker(settings.worker)
+    worker = WarmWorker(settings.worker, lost=ring_for_lost)
     backbone = Backbone(settings, rung=worker.wake, register=False, say=say)
     # First, so that a port that is taken is told at once.
     services: list[Service] = [*metrics_services(settings, WorkerMetrics(worker.health))]

@@ -1,6 +1,7 @@
-"""The audit: who changed what through the API, written in the transaction that changes it.
+"""The audit: who changed what, written in the transaction that changes it.
 
-While a request that may change something is answered, a `Trail` says who asked and for what.
+While a request that may change something is answered, or a command or a person's word at Prefect
+is carried out, a `Trail` says who asked and for what.
 Each transaction that is committed meanwhile gets at least one row: those that `note` asked for
 and what the session itself knows to have changed, or else one that says what was asked. What
 was refused gets a row of its own. The database refuses to change rows; retention deletes old
@@ -23,6 +24,7 @@ from sqlmodel import Field, Session, SQLModel
 from core.caller import Caller, current_caller
 from core.clock import utcnow
 from models.base import json_field, sequence_field
+from models.json_text import JsonText
 from models.sql import insert_ignore
 
 
@@ -48,7 +50,7 @@ class AuditEntry(SQLModel, table=True):
     method: str | None = None
     #: The path as the routes have it, with names for what differs.
     route: str | None = None
-    #: What was answered.
+    #: What was answered; NULL where no request asked.
     status: int | None = None
     #: What was changed: a table's name, or the first part of the path.
     entity: str | None = None
@@ -60,12 +62,13 @@ class AuditEntry(SQLModel, table=True):
 
 @dataclass
 class Trail:
-    """A request that may change something."""
+    """A request that may change something; or a command, or a person's word at Prefect."""
 
-    request_id: str
+    request_id: str | None
     method: str
     address: str | None
-    #: The request as the server sees it: holds the route once that is found.
+    #: The request as the server sees it: holds the route once that is found. Of what is no
+    #: request it has `path` and `path_params` alone: see `elsewhere`.
     scope: Mapping[str, Any]
     #: Whether a row tells of it already.
     written: bool = False
@@ -83,7 +86,7 @@ class Note:
     entity: str
     entity_id: str | None
     before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
+    after: dict[str, Any] | JsonText | None = None
 
 
 @dataclass
@@ -97,9 +100,26 @@ _MOST: Final = 100
 _HIDDEN: Final = "(secret)"
 _SECRETS: Final = ("password", "secret", "token", "hash", "api_key")
 #: Tables whose rows follow from others, or tell of nothing but themselves.
-_UNTOLD: Final = frozenset({"audit_entry", "answer", "drain", "delivery", "session_owner"})
+_UNTOLD: Final = frozenset(
+    {
+        *("audit_entry", "answer", "drain", "delivery", "session_owner", "refresh_token"),
+        "session_restore",
+    }
+)
 
 _trail: ContextVar[Trail | None] = ContextVar("athanor_trail", default=None)
+
+
+def elsewhere(method: str, what: str, *, about: object = None, ident: str | None = None) -> Trail:
+    """Return the trail of a change that no request asks for.
+
+    Args:
+        method: How it is asked for, in place of a request's method: a command, a flow.
+        what: Which command or flow, in place of the route.
+        about: The id of what it is about.
+        ident: In place of the request's id.
+    """
+    return Trail(ident, method, None, {"path": what, "path_params": {"id": about} if about else {}})
 
 
 @contextmanager
@@ -232,12 +252,14 @@ def _asked(trail: Trail) -> Note:
     return Note(trail.route.strip("/").split("/")[0], str(names[-1])[:500] if names else None)
 
 
-def _success(trail: Trail) -> int:
+def _success(trail: Trail) -> int | None:
+    if "type" not in trail.scope:
+        return None
     return getattr(trail.scope.get("route"), "status_code", None) or HTTPStatus.OK.value
 
 
 def _rows(
-    trail: Trail, caller: Caller, changes: Sequence[Note], status: int
+    trail: Trail, caller: Caller, changes: Sequence[Note], status: int | None
 ) -> list[dict[str, Any]]:
     theirs = caller.organisations
     common = {

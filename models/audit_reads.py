@@ -23,11 +23,16 @@ class AuditView(View):
     at: datetime = Field(description="When.")
     request_id: str | None = Field(description="As in the answer's X-Request-ID and in the log.")
     caller: str = Field(description="Who.")
-    caller_kind: str = Field(description="user, client, key, or anyone.")
+    caller_kind: str = Field(
+        description="user, client, key, or anyone; system: a command; unverified: a name that "
+        "somebody typed into a page of Prefect."
+    )
     organisation: str | None = Field(description="Theirs, where they have one and no more.")
     address: str | None = Field(description="Where the request came from.")
-    method: str | None = Field(description="Method of the request.")
-    route: str | None = Field(description="Its path, with names for what differs.")
+    method: str | None = Field(description="Method of the request; or command, prefect.")
+    route: str | None = Field(
+        description="Its path, with names for what differs; or which command or flow."
+    )
     status: int | None = Field(description="What was answered; 400 and above: refused.")
     entity: str | None = Field(description="What kind of thing was changed.")
     entity_id: str | None = Field(description="Which one.")
@@ -66,7 +71,9 @@ class AuditFilter(View):
             found.append(col(AuditEntry.at) < self.until)
         if self.refused is not None:
             status = col(AuditEntry.status)
-            found.append(status >= 400 if self.refused else status < 400)
+            # What no request asked for has no answer, and was done.
+            done = status.is_(None) | (status < 400)
+            found.append(status >= 400 if self.refused else done)
         return found
 
 

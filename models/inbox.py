@@ -20,6 +20,7 @@ from sqlalchemy import (
     Index,
     and_,
     cast,
+    func,
     literal_column,
     or_,
     select,
@@ -323,7 +324,7 @@ def let_wait(session: Session, missing: Sequence[Missing]) -> None:
         session,
         InboxMessage,
         rows,
-        _in_state(*_OPEN),
+        _still_open(),
         key="seq",
         state=DeliveryState.WAITING,
         attempts=0,
@@ -334,7 +335,7 @@ def let_wait(session: Session, missing: Sequence[Missing]) -> None:
 
 def _settle(session: Session, messages: Iterable[Received], **values: Any) -> None:
     seqs = [message.seq for message in messages]
-    settled = work.update_rows(session, InboxMessage, seqs, _in_state(*_OPEN), **values, **_LET_GO)
+    settled = work.update_rows(session, InboxMessage, seqs, _still_open(), **values, **_LET_GO)
     _check_settled(settled, len(seqs))
 
 
@@ -343,14 +344,20 @@ def _check_settled(settled: int, asked: int) -> None:
         raise LeaseLost(f"{asked - settled} of {asked} messages were settled by another")
 
 
+def _still_open() -> ColumnElement[bool]:
+    # Messages that are named are found by their numbers. An index of what is open is not to be
+    # read for them: it holds all that waits behind them, and what was done since its vacuum.
+    return _one_of(func.coalesce(col(InboxMessage.state), literal_column("''")), _OPEN)
+
+
 def _in_state(*states: DeliveryState) -> ColumnElement[bool]:
+    return _one_of(col(InboxMessage.state), states)
+
+
+def _one_of(value: Any, states: Sequence[DeliveryState]) -> ColumnElement[bool]:
     # In words rather than as parameters: a partial index is used for what it is sure to hold.
     literal = [literal_column(f"'{state}'") for state in states]
-    return (
-        col(InboxMessage.state).in_(literal)
-        if len(literal) > 1
-        else (col(InboxMessage.state) == literal[0])
-    )
+    return value.in_(literal) if len(literal) > 1 else (value == literal[0])
 
 
 def _workable(now: datetime, max_attempts: int) -> ColumnElement[bool]:

@@ -32,7 +32,8 @@ from sqlmodel import Session, SQLModel
 from core.errors import BadInput, CursorRejected, NotFound
 from models.athena import Time
 from models.paging import Keyset, View
-from models.sql import one_of, table_of
+from models.select_by_keys import SelectByKeys
+from models.sql import table_of
 from models.uuid_text import uuid_text
 
 Row: TypeAlias = dict[str, Any]
@@ -114,6 +115,11 @@ class Listing:
         """Return the names of all fields, in the order in which they are shown."""
         return tuple(self.view.model_fields)
 
+    @cached_property
+    def by_uuid(self) -> SelectByKeys:
+        """Return the selection of all fields of given rows."""
+        return SelectByKeys(self.uuid, lambda one: _statement(self, self.names).where(one))
+
     def chosen(self, fields: str | None) -> tuple[str, ...]:
         """Return the fields that a comma-separated text names; all for none.
 
@@ -145,6 +151,8 @@ class Rows:
     items: list[Row] = field(default_factory=list)
     #: Where the next ones begin; None after the last.
     cursor: str | None = None
+    #: The groups that each row is in, the outermost first; None where there are no groups.
+    groups: Sequence[tuple[str, ...]] | None = None
 
 
 def read(
@@ -177,11 +185,10 @@ def read(
 
 def find(session: Session, listing: Listing, uuids: Sequence[UUID]) -> list[Row]:
     """Return all fields of the rows that are there, of at most a thousand, in this order."""
-    statement = _statement(listing, listing.names)
-    found = session.execute(statement.where(one_of(session, listing.uuid, uuids))).all()
+    found = listing.by_uuid.execute(session, uuids).all()
     rows = _dictionaries(session, listing, listing.names, found)
-    known = {UUID(row[-2]): shown for row, shown in zip(found, rows, strict=True)}
-    return [known[uuid] for uuid in uuids if uuid in known]
+    known = {row[-2]: shown for row, shown in zip(found, rows, strict=True)}
+    return [known[text] for text in map(str, uuids) if text in known]
 
 
 def get(session: Session, listing: Listing, uuid: UUID) -> Row:

@@ -27,6 +27,27 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
+class PageQuery(BaseModel):
+    """What every list takes, in groups or not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Most rows on a page. Without it, and without `cursor`, all rows come, "
+        "streamed; with `cursor` alone it is 100.",
+        examples=[100],
+    )
+    cursor: str | None = Field(
+        None,
+        max_length=1_000,
+        description="Where the page begins: what `X-Next-Cursor` of the page before said; empty "
+        "for the first page.",
+    )
+
+
 class Page(View, Generic[T]):
     """One page of a list."""
 

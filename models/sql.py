@@ -15,7 +15,6 @@ from sqlalchemy import (
     cast,
     column,
     func,
-    literal,
     select,
     update,
 )
@@ -54,8 +53,13 @@ def lock_until_commit(session: Session, name: str, *, shared: bool = False) -> N
         # at next must not be older than the lock.
         session.connection()
         return
+    session.execute(select(until_commit(name, shared=shared)))
+
+
+def until_commit(name: str, *, shared: bool = False) -> ColumnElement[Any]:
+    """Return what takes a lock by name on PostgreSQL, for a statement that asks for more."""
     take = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
-    session.execute(select(take(func.hashtextextended(name, 0))))
+    return take(func.hashtextextended(name, 0))
 
 
 def one_of(session: Session, attribute: Any, values: Sequence[Any]) -> ColumnElement[bool]:
@@ -73,6 +77,21 @@ def insert(session: Session, model: type[SQLModel]) -> postgresql.Insert | sqlit
     return postgresql.insert(table_of(model))
 
 
+def insert_all(session: Session, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows; that one of them is there already is an IntegrityError.
+
+    All rows must have the same keys.
+    """
+    if not rows:
+        return
+    check_rows(session, table_of(model), rows)
+    statement = insert(session, model)
+    if isinstance(statement, postgresql.Insert):
+        _insert_unnested(session, table_of(model), rows)
+        return
+    session.connection().execute(statement, list(rows), execution_options=CHECKED)
+
+
 def insert_ignore(
     session: Session,
     model: type[SQLModel],
@@ -86,12 +105,12 @@ def insert_ignore(
     """
     if not rows:
         return
+    check_rows(session, table_of(model), rows)
     statement = insert(session, model).on_conflict_do_nothing(index_elements=list(unique))
     if isinstance(statement, postgresql.Insert):
-        check_rows(session, table_of(model), rows)
-        _insert_unless_there(session, table_of(model), rows, unique)
+        _insert_unnested(session, table_of(model), rows, unique)
         return
-    _execute(session, statement, rows)
+    session.connection().execute(statement, list(rows), execution_options=CHECKED)
 
 
 def insert_new(
@@ -107,7 +126,7 @@ def insert_new(
     key = table_of(model).c[unique]
     statement = insert(session, model).on_conflict_do_nothing(index_elements=[unique])
     if isinstance(statement, postgresql.Insert):
-        made = _insert_unless_there(session, table_of(model), rows, [unique], returning=unique)
+        made = _insert_unnested(session, table_of(model), rows, [unique], returning=unique)
         return set(made.scalars())
     # A driver of SQLite returns nothing of many rows; but nobody else writes meanwhile.
     known: set[Any] = set()
@@ -134,14 +153,19 @@ def insert_or_replace(
     """
     if not rows:
         return
+    table = table_of(model)
+    check_rows(session, table, rows)
     statement = insert(session, model)
+    if isinstance(statement, postgresql.Insert):
+        _insert_unnested(session, table, rows, unique, replace=True, unless_newer=unless_newer)
+        return
     new = statement.excluded
     changed = {name: new[name] for name in rows[0] if name not in unique}
-    older = None if unless_newer is None else table_of(model).c[unless_newer] <= new[unless_newer]
+    older = None if unless_newer is None else table.c[unless_newer] <= new[unless_newer]
     statement = statement.on_conflict_do_update(
         index_elements=list(unique), set_=changed, where=older
     )
-    _execute(session, statement, rows)
+    session.connection().execute(statement, list(rows), execution_options=CHECKED)
 
 
 def update_each(
@@ -178,32 +202,22 @@ def update_each(
     return session.connection().execute(statement, execution_options=CHECKED).rowcount
 
 
-def _execute(
-    session: Session,
-    statement: postgresql.Insert | sqlite.Insert,
-    rows: Sequence[dict[str, Any]],
-) -> None:
-    table = statement.table
-    assert isinstance(table, Table)  # noqa: S101 (`insert` made it of one)
-    check_rows(session, table, rows)
-    if isinstance(statement, sqlite.Insert):
-        session.connection().execute(statement, list(rows), execution_options=CHECKED)
-        return
-    _unnested(session, statement, rows)
-
-
-def _insert_unless_there(
+def _insert_unnested(
     session: Session,
     table: Table,
     rows: Sequence[dict[str, Any]],
-    unique: Sequence[str],
+    unique: Sequence[str] = (),
     *,
+    replace: bool = False,
+    unless_newer: str | None = None,
     returning: str | None = None,
 ) -> CursorResult[Any]:
     names, fixed = tuple(rows[0]), _fixed(rows)
     if len(fixed) == len(names):
         fixed.popitem()
-    text = _unless_there(table, names, frozenset(fixed), tuple(unique), returning)
+    text = _insertion(
+        table, names, frozenset(fixed), tuple(unique), replace, unless_newer, returning
+    )
     values = {
         f"v{place}": array_literal(
             [fixed[name]] if name in fixed else [row[name] for row in rows], table.c[name].type
@@ -214,11 +228,13 @@ def _insert_unless_there(
 
 
 @lru_cache(maxsize=1_000)
-def _unless_there(
+def _insertion(
     table: Table,
     names: tuple[str, ...],
     fixed: frozenset[str],
     unique: tuple[str, ...],
+    replace: bool,
+    unless_newer: str | None,
     returning: str | None,
 ) -> str:
     """Return the text of an insertion: SQLAlchemy would write one with ON CONFLICT anew each time.
@@ -235,31 +251,25 @@ def _unless_there(
     chosen = [f"({arrays[name]})[1]" if name in fixed else f"r.{quote(name)}" for name in names]
     into, read = ", ".join(map(quote, names)), ", ".join(chosen)
     source = f"unnest({', '.join(arrays[name] for name in varied)})"
-    rows, alike = ", ".join(map(quote, varied)), ", ".join(map(quote, unique))
+    rows = ", ".join(map(quote, varied))
     # Names of our own tables and columns, each quoted.
     text = f"INSERT INTO {quote(table.name)} ({into}) SELECT {read} FROM {source} AS r({rows})"  # noqa: S608
-    text += f" ON CONFLICT ({alike}) DO NOTHING"
+    if unique:
+        changed = [name for name in names if name not in unique] if replace else []
+        act = _replacement(table, changed, unless_newer) if changed else "NOTHING"
+        text += f" ON CONFLICT ({', '.join(map(quote, unique))}) DO {act}"
     return text if returning is None else f"{text} RETURNING {quote(returning)}"
 
 
-def _unnested(
-    session: Session,
-    statement: postgresql.Insert,
-    rows: Sequence[dict[str, Any]],
-) -> CursorResult[Any]:
-    table = statement.table
-    fixed = _fixed(rows)
-    found = _as_rows(table, rows, [name for name in rows[0] if name not in fixed])
-    values = [
-        cast(literal(fixed[name], table.c[name].type), table.c[name].type)
-        if name in fixed
-        else found.c[name]
-        for name in rows[0]
-    ]
-    full = statement.from_select(
-        list(rows[0]), select(*values).select_from(found), include_defaults=False
-    )
-    return session.connection().execute(full, execution_options=CHECKED)
+def _replacement(table: Table, changed: Sequence[str], unless_newer: str | None) -> str:
+    """Return what an insertion does to a row that is there already."""
+    quote = postgresql.dialect().identifier_preparer.quote
+    new = [f"{quote(name)} = excluded.{quote(name)}" for name in changed]
+    text = f"UPDATE SET {', '.join(new)}"
+    if unless_newer is None:
+        return text
+    number = quote(unless_newer)
+    return f"{text} WHERE {quote(table.name)}.{number} <= excluded.{number}"
 
 
 def _as_rows(
@@ -275,10 +285,13 @@ def _fixed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the columns that have one value in all rows, which is then sent once."""
     if len(rows) == 1:
         return {}
+    first, last = rows[0], rows[-1]
+    # Most columns that vary do so between these two.
+    alike = [name for name, value in first.items() if last[name] is value or last[name] == value]
     return {
-        name: value
-        for name, value in rows[0].items()
-        if all(row[name] is value or row[name] == value for row in rows)
+        name: first[name]
+        for name in alike
+        if [row[name] for row in rows].count(first[name]) == len(rows)
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from sqlmodel import Session
 from core.clock import utcnow
 from core.errors import MessageRejected
 from core.metrics import OTHER
-from models import inbox
+from models import audit, inbox
 from models.base import DeliveryState
 from models.cryoem import intake
 from models.cryoem.messages import AnyMessage, EpuFailureMessage, parse, parse_json
@@ -66,6 +67,7 @@ async def accept(
     keep_rejected: bool = False,
     also: Callable[[Session], None] | None = None,
     ringer: Ringer | None = None,
+    known: intake.Grids | None = None,
 ) -> Accepted:
     """Store messages and see to it that a run works on them.
 
@@ -78,6 +80,7 @@ async def accept(
             refuse the whole call (for senders who cannot be told).
         also: Done first in the same transaction; what it raises undoes everything.
         ringer: Rings in the background; without it, rings are waited for.
+        known: As `models.cryoem.intake.prepare` has it.
 
     Raises:
         MessagesRejected: Some are malformed, and `keep_rejected` is not set.
@@ -95,7 +98,7 @@ async def accept(
         measuring.refused(kinds)
         raise MessagesRejected(problems)
     began = perf_counter()
-    kept = await where.database.write(_store, bodies, parsed, given, source, also)
+    kept = await where.database.write(_store, bodies, parsed, given, source, also, known)
     measuring.stored(
         kept.rows,
         kinds,
@@ -146,6 +149,7 @@ def _store(
     message_ids: Sequence[str | None],
     source: str,
     also: Callable[[Session], None] | None,
+    known: intake.Grids | None,
 ) -> _Kept:
     if also is not None:
         also(session)
@@ -161,6 +165,7 @@ def _store(
         [one for one in parsed if not isinstance(one, Problem)],
         source=source,
         message_ids=[ids[index] for index in good],
+        known=known,
     )
     claims.admit(
         session,
@@ -180,12 +185,25 @@ def _store(
     full = [row for row in rows if row is not None]
     received_at = utcnow()
     stored = inbox.store(session, full, now=received_at)
+    _write_down(session, full, stored, source)
     bells = [
         (row.flow, row.key)
         for row, kept in zip(full, stored, strict=True)
         if row.state == DeliveryState.PENDING and not kept.repeated
     ]
     return _Kept(full, stored, list(dict.fromkeys(bells)), received_at)
+
+
+def _write_down(
+    session: Session, rows: Sequence[NewMessage], stored: Sequence[Stored], source: str
+) -> None:
+    """Have the audit tell what came in; their rows in the inbox have the whole of it."""
+    new = [row for row, kept in zip(rows, stored, strict=True) if not kept.repeated]
+    if not new or audit.current_trail() is None:
+        return
+    kinds = dict(Counter(row.kind for row in new))
+    ident = next(kept.id for kept in stored if not kept.repeated) if len(new) == 1 else None
+    audit.note(session, "inbox_message", ident, after={"source": source, "kinds": kinds})
 
 
 def as_payload(body: object) -> dict[str, Any]:
@@ -264,4 +282,8 @@ def _reinject(session: Session, ids: Sequence[UUID]) -> tuple[list[Reinjected], 
         if fresh.state == DeliveryState.PENDING:
             bells.append((fresh.flow, fresh.key))
     inbox.replace(session, changed, attempts=0, available_at=utcnow())
+    for row in rows:
+        before = {"state": row.state, "error": row.error}
+        after = {"state": outcomes[row.id].state, "error": outcomes[row.id].reason}
+        audit.note(session, "inbox_message", row.id, before=before, after=after)
     return [outcomes[row.id] for row in rows], list(dict.fromkeys(bells))

@@ -5,10 +5,12 @@ from typing import Any
 from prefect import task
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
 
 from blocks.resources import current
 from core.clock import utcnow
 from domains.retention import Age, Operation
+from models import audit
 from models.retention.report import RetentionReport
 from tasks import retention_runs
 from tasks.retention import Retention, policy_of
@@ -21,8 +23,10 @@ async def retain(dry_run: bool = False) -> RetentionReport:
     here = current()
     chosen = here.settings.retention
     retention = Retention(here.database, policy_of(chosen), chosen.export_folder)
-    work = retention.foresee if dry_run else retention.run
-    return await work(Operation.CLEANUP)
+    if dry_run:
+        return await retention.foresee(Operation.CLEANUP)
+    with audit.following(audit.elsewhere("prefect", "retention", ident=flow_run.id)):
+        return await retention.run(Operation.CLEANUP)
 
 
 @task(name="let go of old flow runs", **RETRIES)

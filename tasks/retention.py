@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from sqlmodel import Session
+
 from core.clock import utcnow
 from core.errors import NotFound, SessionHeld, StorageUnavailable
 from core.retention_settings import RetentionSettings
 from domains.retention import Age, Operation, PolicyName, RetentionPolicy, named
+from models import audit
 from models.database import Database
 from models.retention import ageing, reckoning, removal
 from models.retention.archive.manifest import exported
@@ -97,6 +100,7 @@ class Retention:
             *(operation, self.policy.name, sum(done.tables.values()), len(sessions)),
             extra={"action": "retention", "domain": "athanor"},
         )
+        await self.database.write(_write_down, done)
         return done
 
     async def _apply(self, rule: Rule, of: Reckoning) -> AgedRows:
@@ -124,7 +128,7 @@ class Retention:
                 rows[cut.name] = rows.get(cut.name, 0) + await self._cut(cut, one)
             if sum(rows.values()) == before:
                 break
-        rows |= await self.database.write(removal.end, one.grid, now=of.now)
+        rows |= await self.database.write(removal.end, one.grid, now=of.now, before=rows)
         logger.info(
             "Deleted session %s of grid %s, over since %s",
             *(one.name, one.grid, one.over_since),
@@ -159,10 +163,17 @@ class Retention:
         return path
 
     async def _cut(self, cut: Cut, one: Due) -> int:
-        rows = 0
-        while True:
-            did = await self.database.write(removal.cut, cut, limit=self.policy.batch)
-            rows += did.rows
-            self.progress(f"session {one.name}: {cut.name}", rows)
-            if did.after is None:
-                return rows
+        rows, limit = 0, self.policy.batch
+        for part in await self.database.read(removal.parts, cut, limit=limit):
+            did = limit
+            while did == limit:
+                did = await self.database.write(removal.cut, cut, part, limit=limit)
+                rows += did
+                self.progress(f"session {one.name}: {cut.name}", rows)
+        return rows
+
+
+def _write_down(session: Session, report: RetentionReport) -> None:
+    """Have the audit, where it follows this run, tell how many rows of which tables are gone."""
+    about = f"{report.operation.value} {report.policy.value}"
+    audit.note(session, "retention", about, before=report.tables)

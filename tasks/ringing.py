@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
+from blocks.resources import current
 from core import metrics
 from core.clock import utcnow
 from core.errors import PrefectUnavailable, StorageUnavailable
@@ -16,6 +18,7 @@ from messaging.launcher import Launcher
 from models import drain
 from models.cryoem import athena
 from models.database import Database
+from models.drain import Drain, DrainState
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,34 @@ async def ring(where: Ringable, bells: Iterable[Bell]) -> int:
             continue
         launched += await _launch(where, flow, key)
     return launched
+
+
+async def ring_for_lost(flow: str, parameters: Mapping[str, Any]) -> None:
+    """Ring anew where a run died between its launch and the moment at which it took its key.
+
+    Until then the key is rung for, and for a minute nobody else would be launched. A key that the
+    run had taken is left to its lease.
+    """
+    here, key = current(), parameters.get("grid_uuid")
+    try:
+        if key and await here.database.write(_take_back, flow, str(key)):
+            await ring(here, [(flow, str(key))])
+    except (StorageUnavailable, DBAPIError):
+        logger.exception(
+            "Could not ring for a lost run of %s of %s, the sweep will",
+            flow,
+            key,
+            extra={"action": "ring_failed", "domain": "cryoem", "flow": flow},
+        )
+
+
+def _take_back(session: Session, flow: str, key: str) -> bool:
+    """Take back a ring that nobody hears; return whether there was one."""
+    found = session.get(Drain, (flow, key))
+    if found is None or found.state != DrainState.RUNG:
+        return False
+    drain.unring(session, flow=flow, key=key)
+    return True
 
 
 async def _launch(where: Ringable, flow: str, key: str) -> int:

@@ -1,7 +1,7 @@
 """Take in what a sensor delivers: as `tasks.intake` does, and what it gives up as dead."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlmodel import Session
 
@@ -27,6 +27,8 @@ class SensorIntake:
     source: str
     #: Of a larger body, only the beginning is kept.
     max_body_bytes: int
+    #: Where squares and holes belong, as far as it was asked.
+    _grids: intake.Grids = field(default_factory=dict)
 
     async def accept(
         self,
@@ -44,6 +46,7 @@ class SensorIntake:
             keep_rejected=True,
             also=also,
             ringer=self.ringer,
+            known=self._grids,
         )
 
     async def bury(

@@ -66,7 +66,7 @@ def _server(shared: Path, me: str) -> Iterator[str]:
         finally:
             (users / me).unlink()
             # The server is our child and would end with us.
-            wait_for(lambda: _closed(shared, users, address), timeout=170, what="other users")
+            wait_for(lambda: _closed(shared, users, address), what="other users")
             runner.run(server.stop())
 
 

@@ -7,33 +7,38 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+#: How long anything is waited for, seconds: what ought to take twenty has that on a machine at a
+#: tenth of its speed as well. Only a failure takes so long.
+PATIENCE = 300.0
 #: How often a condition is looked at; a deadline, not this, decides a test.
 _LOOK_EVERY = 0.05
 
 
-def wait_for(condition: Callable[[], T], *, timeout: float = 20.0, what: str = "condition") -> T:
-    """Return the condition's first true value; fail the test after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+def wait_for(condition: Callable[[], T], *, what: str = "condition") -> T:
+    """Return the condition's first true value; fail the test when patience ends."""
+    deadline = time.monotonic() + PATIENCE
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout} s in vain for {what}; last value: {value!r}")
+            raise AssertionError(
+                f"waited {PATIENCE:.0f} s in vain for {what}; last value: {value!r}"
+            )
         time.sleep(_LOOK_EVERY)
 
 
-async def wait_until(
-    condition: Callable[[], Awaitable[T]], *, timeout: float = 20.0, what: str = "condition"
-) -> T:
-    """Return the awaited condition's first true value; fail the test after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+async def wait_until(condition: Callable[[], Awaitable[T]], *, what: str = "condition") -> T:
+    """Return the awaited condition's first true value; fail the test when patience ends."""
+    deadline = time.monotonic() + PATIENCE
     while True:
         value = await condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout} s in vain for {what}; last value: {value!r}")
+            raise AssertionError(
+                f"waited {PATIENCE:.0f} s in vain for {what}; last value: {value!r}"
+            )
         await asyncio.sleep(_LOOK_EVERY)
 
 

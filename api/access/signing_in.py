@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlmodel import Session
 
 from api.access.bearers import Access
+from core.caller import asking
 from core.clock import utcnow
 from core.errors import BadInput, NotAuthenticated
 from models.access import logins, machines, users
@@ -46,7 +47,9 @@ async def by_password(access: Access, name: str, password: str, *, address: str)
     if user is None or not is_theirs or user.disabled_at is not None:
         _refuse(access, address, f"user {name!r}", "The user name or password is wrong.")
         raise AssertionError("refusing raises")
-    signed_in = await access.database.write(_begin, user.uuid, access)
+    # For the audit: it is they who sign in.
+    with asking(caller_of(user)):
+        signed_in = await access.database.write(_begin, user.uuid, access)
     return _user_tokens(access, signed_in)
 
 

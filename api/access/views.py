@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.caller import CallerKind
 from core.permissions import Permission, Role
 from models.paging import View
 
@@ -45,9 +46,7 @@ class Me(View):
     """Who is asking."""
 
     name: str = Field(description="As approvals and the audit name them.")
-    kind: Literal["user", "client", "key", "anyone", "system"] = Field(
-        description="`anyone` where the API asks nobody who they are."
-    )
+    kind: CallerKind = Field(description="`anyone` where the API asks nobody who they are.")
     role: Role = Field(description="viewer, operator, engineer or admin.")
     permissions: list[Permission] = Field(description="All that they may do.")
     organisations: list[str] | None = Field(

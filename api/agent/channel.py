@@ -10,7 +10,8 @@ from sse_starlette import EventSourceResponse
 from api.errors import RequestRefused, problems
 from api.live.agents import agent_frames
 from api.live.frames import STREAM_ANSWER, streamed
-from api.live.state import Streaming, caller_of
+from api.live.grants import Grant
+from api.live.state import Streaming
 from api.state import Serving
 from core.clock import as_text
 from core.errors import NotFound
@@ -66,8 +67,8 @@ async def stream_instructions(
     acknowledged, and a `heartbeat` every 30 s. The newest stream of a session takes the place
     of those before it, which end with an `error`.
     """
-    caller = caller_of(request)
-    streams.limits.require_room("agent", caller)
+    grant = Grant.of(request)
+    streams.limits.require_room("agent", grant.counted)
     found = await services.database.read(sessions.get, session_id, agent=agent_id)
     sessions.require_active(found)
     frames = agent_frames(
@@ -77,8 +78,8 @@ async def stream_instructions(
         agent_id=agent_id,
         session_id=session_id,
         connection_id=str(uuid4()),
-        caller=caller,
-        client_info={"client": caller, "last_event_id": (last_event_id or "")[:100] or None},
+        grant=grant,
+        client_info={"client": grant.counted, "last_event_id": (last_event_id or "")[:100] or None},
     )
     return streamed(frames, send_seconds=services.settings.streams.send_seconds)
 
@@ -105,8 +106,7 @@ async def acknowledge_instruction(
     One that contradicts what is known gets 409, and is kept in the instruction's trail.
     """
     said = Said(**{**dict(acknowledgement), "status": Ack(acknowledgement.status)})
-    done = await instructing.acknowledge(
-        services,
+    done = await services.channel.acknowledge(
         agent_id=agent_id,
         session_id=session_id,
         instruction_id=known_id(instruction_id),

@@ -8,14 +8,16 @@ from typing import Any
 
 import anyio
 
-from api.live.frames import frame
+from api.live import grants
+from api.live.frames import error_of, frame
+from api.live.grants import Grant
 from api.live.hub import Hub
 from api.live.limits import Limits
 from api.state import Services
 from core.clock import as_text, utcnow
-from core.errors import Conflict, NotFound, StorageUnavailable
+from core.errors import Conflict, NotFound, NotPermitted, StorageUnavailable
 from messaging.doorbell import woken
-from models.cryoem.instructions import sending
+from models.cryoem.instructions import connections
 from models.cryoem.instructions.tables import Instruction
 from tasks.cryoem import agent_streams
 
@@ -28,7 +30,7 @@ async def agent_frames(
     agent_id: str,
     session_id: str,
     connection_id: str,
-    caller: str,
+    grant: Grant,
     client_info: dict[str, Any],
 ) -> AsyncIterator[bytes]:
     """Yield an agent's instructions until it goes, a newer stream comes, or the server stops.
@@ -40,27 +42,30 @@ async def agent_frames(
         agent_id: The agent.
         session_id: Its session.
         connection_id: This stream.
-        caller: Whose stream it is.
+        grant: By what its agent may have it, and whose it is.
         client_info: Kept with the connection.
     """
     about = {"agent_id": agent_id, "session_id": session_id, "connection_id": connection_id}
-    reason = sending.GONE
-    with limits.counted("agent", caller):
+    reason = connections.GONE
+    with limits.counted("agent", grant.counted):
         async with hub.agents(session_id) as bell:
             try:
                 await agent_streams.open_stream(services, client_info=client_info, **about)
                 yield frame("connection", {"type": "connection", **about, "status": "connected"})
                 async with aclosing(
-                    _sent(services, hub, bell, session_id, connection_id)
+                    _sent(services, hub, bell, session_id, connection_id, grant)
                 ) as frames:
                     async for some in frames:
                         yield some
             except (Conflict, NotFound) as error:
                 reason = "refused"
-                yield frame("error", _error("stream_refused", str(error)))
+                yield frame("error", error_of("stream_refused", str(error)))
+            except NotPermitted as error:
+                reason = grants.ENDED
+                yield frame("error", error_of(grants.ENDED, str(error)))
             except StorageUnavailable as error:
                 reason = "storage_unavailable"
-                yield frame("error", _error("storage_unavailable", str(error)))
+                yield frame("error", error_of("storage_unavailable", str(error)))
             finally:
                 # Also while the stream is being cancelled: who reads the tables shall know.
                 with anyio.CancelScope(shield=True):
@@ -70,7 +75,7 @@ async def agent_frames(
 
 
 async def _sent(
-    services: Services, hub: Hub, bell: Any, session_id: str, connection_id: str
+    services: Services, hub: Hub, bell: Any, session_id: str, connection_id: str, grant: Grant
 ) -> AsyncGenerator[bytes]:
     every = services.settings.streams.heartbeat_seconds
     beat = monotonic() + every
@@ -78,16 +83,18 @@ async def _sent(
     again = True
     while not hub.closing:
         bell.clear()
-        claimed = await agent_streams.claim(
-            services, session_id=session_id, connection_id=connection_id, again=again
+        claimed = await services.channel.claim(
+            session_id=session_id, connection_id=connection_id, again=again
         )
         again, due = False, [claimed.next_due]
         if claimed.instructions:
             yield b"".join(_instruction(one) for one in claimed.instructions)
             # We are asked for more: so these bytes were taken.
-            due.append(await agent_streams.mark_sent(services, claimed.instructions))
+            due.append(await services.channel.mark_sent(claimed.instructions))
         if monotonic() >= beat:
             beat = monotonic() + every
+            if not await grant.lasts():
+                raise NotPermitted(grants.MESSAGE)
             yield frame(
                 "heartbeat",
                 {
@@ -124,7 +131,3 @@ def _instruction(one: Instruction) -> bytes:
         "attempt": one.sends + 1,
     }
     return frame("instruction", data, ident=one.sequence_number)
-
-
-def _error(kind: str, message: str) -> dict[str, Any]:
-    return {"type": "error", "error": kind, "message": message}

@@ -1,6 +1,6 @@
 """Stored news made ready for pages: read once a process, filtered for each stream."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -29,6 +29,14 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Written:
+    """Events as they are sent together."""
+
+    frames: bytes
+    events: int
+
+
+@dataclass(frozen=True, eq=False)
 class Sight:
     """What somebody sees who does not see all: as it was when it was last looked up."""
 
@@ -56,6 +64,11 @@ class Wanted:
         if self.agent_id is not None and one.agent_id not in (None, self.agent_id):
             return False
         return self.acquisition is None or one.acquisition in (None, self.acquisition)
+
+    def of(self, news: Iterable[Shown]) -> Written:
+        """Return what is shown of events, to be sent."""
+        frames = [one.frame for one in news if self.takes(one)]
+        return Written(b"".join(frames), len(frames))
 
     def has(self, event_type: str) -> bool:
         """Return whether events of this type are shown."""

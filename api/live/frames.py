@@ -28,6 +28,11 @@ def frame(event: str, data: Mapping[str, Any], *, ident: int | None = None) -> b
     return ServerSentEvent(text, event=event, id=shown).encode()
 
 
+def error_of(kind: str, message: str) -> dict[str, Any]:
+    """Return what the last event of a stream says that the server ends."""
+    return {"type": "error", "error": kind, "message": message}
+
+
 def streamed(frames: AsyncIterator[bytes], *, send_seconds: float) -> EventSourceResponse:
     """Return the answer that sends frames; a peer that takes none for so long is given up.
 

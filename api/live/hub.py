@@ -8,17 +8,16 @@ there are streams.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
-from api.live.events import News, Shown, Wanted, progress_of, read_news
+from api.live.events import News, Shown, Wanted, Written, progress_of, read_news
 from core.announcing import NEWS
 from core.errors import StorageUnavailable
 from core.instruction_settings import StreamSettings
@@ -34,41 +33,65 @@ _AT_ONCE: Final = 1_000
 _MOST_WAITING: Final = 5_000
 #: Pages are told at most so often, in seconds: one write for all that came meanwhile. An agent is
 #: told at once.
-_GATHER: Final = 0.1
+_GATHER: Final = 0.05
 #: So many pages are written to before others, such as an agent's stream, have their turn.
 _PAGES_AT_ONCE: Final = 20
 #: After a failed look at the database, in seconds.
 _LOOK_AGAIN: Final = 1.0
 
 
-@dataclass(eq=False)
 class Subscription:
     """What waits for one stream of a page."""
 
-    wanted: Wanted
-    #: Number of the newest event that was read before the stream began.
-    since: int
-    event: asyncio.Event = field(default_factory=asyncio.Event)
-    waiting: list[bytes] = field(default_factory=list)
-    #: It did not keep up: what waited is thrown away.
-    lost: bool = False
+    def __init__(self, wanted: Wanted, since: int) -> None:
+        """Take what it shows, and the number of the newest event read before it began."""
+        self.wanted = wanted
+        self.since = since
+        #: It did not keep up: what waited is thrown away.
+        self.lost = False
+        #: Whether it is time for a heartbeat.
+        self.beat_due = True
+        self._waiting: list[Written] = []
+        self._events = 0
+        self._woken = asyncio.Event()
+        self._woken.set()
+        self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, news: Sequence[Shown], *, after: int = -1) -> None:
-        """Add what the stream shows, of what is newer than an event."""
-        frames = [one.frame for one in news if one.seq > after and self.wanted.takes(one)]
-        if not frames or self.lost:
+    def put(self, written: Written) -> None:
+        """Add events that the stream shows, to be sent with what waits already."""
+        if not written.events or self.lost:
             return
-        self.waiting += frames
-        if len(self.waiting) > _MOST_WAITING:
+        self._waiting.append(written)
+        self._events += written.events
+        if self._events > _MOST_WAITING:
             self.lost = True
-            self.waiting.clear()
-        self.event.set()
+            self._waiting.clear()
+        self.wake()
 
-    def take(self) -> bytes:
-        """Return all that waits, and clear it."""
-        self.event.clear()
-        frames, self.waiting = self.waiting, []
-        return b"".join(frames)
+    def wake(self) -> None:
+        """Have the stream look at what there is."""
+        self._woken.set()
+
+    def beat_after(self, seconds: float) -> None:
+        """Have the next heartbeat fall due: one timer for each, rather than one for each wait."""
+        self.beat_due = False
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._beat)
+
+    def end(self) -> None:
+        """Ask for no more heartbeats."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def take(self) -> bytes:
+        """Wait to be woken, at first not at all; return all that waits, and clear it."""
+        await self._woken.wait()
+        self._woken.clear()
+        waiting, self._waiting, self._events = self._waiting, [], 0
+        return b"".join(one.frames for one in waiting)
+
+    def _beat(self) -> None:
+        self.beat_due = True
+        self.wake()
 
 
 class Hub:
@@ -102,6 +125,7 @@ class Hub:
             try:
                 yield made
             finally:
+                made.end()
                 self._pages.discard(made)
 
     @asynccontextmanager
@@ -115,7 +139,7 @@ class Hub:
         """Have all streams end, since the server stops."""
         self.closing = True
         for page in self._pages:
-            page.event.set()
+            page.wake()
         for events in self._agents.values():
             for event in events:
                 event.set()
@@ -203,9 +227,16 @@ class Hub:
     async def _tell(self) -> None:
         gathered, self._gathered = self._gathered, []
         self._told_at = monotonic()
+        # Pages that show the same are sent the same bytes.
+        written: dict[Wanted, Written] = {}
         for number, page in enumerate(tuple(self._pages), start=1):
-            # One that has come meanwhile was shown the rest as it came.
-            page.put(gathered, after=page.since)
+            if page.since >= gathered[0].seq:
+                # It has come meanwhile, and was shown the rest as it came.
+                page.put(page.wanted.of(one for one in gathered if one.seq > page.since))
+            else:
+                if page.wanted not in written:
+                    written[page.wanted] = page.wanted.of(gathered)
+                page.put(written[page.wanted])
             if number % _PAGES_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
@@ -214,6 +245,6 @@ class Hub:
         changed, self._changed = self._changed, set()
         self._counted_at = monotonic()
         if any(page.wanted.has("acquisition.progress") for page in self._pages):
-            for page_of in await self._database.read(progress_of, changed, self._seq):
-                for page in self._pages:
-                    page.put([page_of])
+            counted = await self._database.read(progress_of, changed, self._seq)
+            for page in self._pages:
+                page.put(page.wanted.of(counted))

@@ -1,24 +1,33 @@
 """The stream of one page: what it missed, what there is, then what happens."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from time import monotonic
-from typing import Any
+from typing import Final
 
+from api.live import grants
 from api.live.events import Wanted, look_up_sight, read_news, snapshot
-from api.live.frames import frame
+from api.live.frames import error_of, frame
+from api.live.grants import Grant
 from api.live.hub import Hub, Subscription
 from api.live.limits import Limits
 from api.state import Services
 from core.caller import current_caller
 from core.clock import as_text, utcnow
-from messaging.doorbell import woken
 from models.cryoem.instructions.live import EventType
+
+_FELL_BEHIND: Final = "The page takes events too slowly. Connect again for what was missed."
 
 
 async def page_frames(
-    services: Services, hub: Hub, limits: Limits, wanted: Wanted, *, caller: str, seen: int | None
-) -> AsyncIterator[bytes]:
+    services: Services,
+    hub: Hub,
+    limits: Limits,
+    wanted: Wanted,
+    *,
+    grant: Grant,
+    seen: int | None,
+) -> AsyncGenerator[bytes]:
     """Yield a page's events until its reader goes, or the server stops.
 
     Args:
@@ -26,26 +35,28 @@ async def page_frames(
         hub: Tells what happens.
         limits: Counts this stream.
         wanted: What it shows.
-        caller: Whose stream it is.
+        grant: By what its reader may have it, and whose it is.
         seen: The event that the page saw last, when it comes back.
     """
     settings = services.settings.streams
     began = monotonic()
-    with limits.counted("page", caller):
+    with limits.counted("page", grant.counted):
         async with hub.pages(await _seen_by_caller(services, wanted)) as page:
             yield await _first(services, page, seen)
-            beat = began
             while not hub.closing:
-                if wanted.has(EventType.HEARTBEAT) and monotonic() >= beat:
-                    beat = monotonic() + settings.heartbeat_seconds
-                    page.wanted = await _seen_by_caller(services, page.wanted)
-                    yield _heartbeat(page.since, began)
-                await woken(page.event, timeout=max(beat - monotonic(), 0.0))
-                if page.lost:
-                    yield frame("error", _fell_behind())
-                    return
-                if frames := page.take():
+                if frames := await page.take():
                     yield frames
+                if page.lost:
+                    yield frame("error", error_of("fell_behind", _FELL_BEHIND))
+                    return
+                if page.beat_due:
+                    page.beat_after(settings.heartbeat_seconds)
+                    if not await grant.lasts():
+                        yield frame("error", error_of(grants.ENDED, grants.MESSAGE))
+                        return
+                    page.wanted = await _seen_by_caller(services, page.wanted)
+                    if wanted.has(EventType.HEARTBEAT):
+                        yield _heartbeat(page.since, began)
 
 
 async def _first(services: Services, page: Subscription, seen: int | None) -> bytes:
@@ -73,8 +84,3 @@ def _heartbeat(seq: int, began: float) -> bytes:
         "connection_time_s": round(monotonic() - began, 3),
     }
     return frame(EventType.HEARTBEAT, data, ident=seq)
-
-
-def _fell_behind() -> dict[str, Any]:
-    message = "The page takes events too slowly. Connect again for what was missed."
-    return {"type": "error", "error": "fell_behind", "message": message}

@@ -8,7 +8,6 @@ from fastapi import Depends, Request
 from api.live.hub import Hub
 from api.live.limits import Limits
 from api.state import Services
-from core.caller import current_caller
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,6 @@ def _live(request: Request) -> Live:
 
 
 Streaming = Annotated[Live, Depends(_live)]
-
-
-def caller_of(request: Request) -> str:
-    """Return whose stream a request is for: the caller, or the address where nobody is asked."""
-    caller = current_caller()
-    if caller.kind in {"user", "client", "key"}:
-        return f"{caller.kind} {caller.name}"
-    return request.client.host if request.client else "unknown"
 
 
 def end_streams(app: object) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from api.smartem.quick import QuickRoute
 from api.smartem.writing import CHANGES, MAKES, SHOWS, Writing, change, delete, make, show
 from api.state import Serving
 from models.cryoem.messages import Entity
@@ -12,7 +13,7 @@ from models.cryoem.smartem.requests import AcquisitionCreateRequest, Acquisition
 from models.cryoem.smartem.responses import AcquisitionResponse
 from models.cryoem.smartem.views import ACQUISITIONS
 
-router = APIRouter(tags=["acquisitions"])
+router = APIRouter(tags=["acquisitions"], route_class=QuickRoute)
 
 
 @router.post("/acquisitions", status_code=HTTPStatus.CREATED, responses=MAKES)

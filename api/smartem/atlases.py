@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from api.errors import RequestRefused
+from api.smartem.quick import QuickRoute
 from api.smartem.writing import CHANGES, MAKES, SHOWS, Writing, change, delete, make, only, show
 from api.state import Serving
 from models.cryoem.messages import Entity
@@ -24,7 +25,7 @@ from models.cryoem.smartem.responses import (
 from models.cryoem.smartem.views import ATLASES, TILES
 from models.cryoem.smartem.writes import Link
 
-router = APIRouter(tags=["atlases"])
+router = APIRouter(tags=["atlases"], route_class=QuickRoute)
 
 
 @router.post("/grids/{grid_uuid}/atlas", status_code=HTTPStatus.CREATED, responses=MAKES)

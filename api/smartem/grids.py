@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from api.smartem.quick import QuickRoute
 from api.smartem.writing import CHANGES, MAKES, SHOWS, Writing, change, delete, make, show
 from api.state import Serving
 from models.cryoem.messages import Entity
@@ -13,7 +14,7 @@ from models.cryoem.smartem.responses import GridResponse
 from models.cryoem.smartem.views import GRIDS
 from models.cryoem.smartem.writes import Register
 
-router = APIRouter(tags=["grids"])
+router = APIRouter(tags=["grids"], route_class=QuickRoute)
 
 
 @router.post(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from api.smartem.quick import QuickRoute
 from api.smartem.writing import CHANGES, MAKES, SHOWS, Writing, change, delete, make_all, show
 from api.state import Serving
 from models.cryoem.messages import Entity
@@ -12,7 +13,7 @@ from models.cryoem.smartem.requests import FoilHoleCreateRequest, FoilHoleUpdate
 from models.cryoem.smartem.responses import FoilHoleResponse
 from models.cryoem.smartem.views import HOLES
 
-router = APIRouter(tags=["holes"])
+router = APIRouter(tags=["holes"], route_class=QuickRoute)
 
 
 @router.post(

@@ -1,11 +1,14 @@
 """Where models place squares and holes among those that look alike, and what that suggests."""
 
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from api.errors import problems
+from api.listing import Pages, answer_series, list_responses
 from api.smartem.naming import ModelName
 from api.state import Serving
 from models.cryoem.smartem import latent, suggestions
@@ -19,22 +22,38 @@ router = APIRouter(
 )
 
 
-@router.get("/prediction_model/{prediction_model_name}/grid/{grid_uuid}/latent_representation")
+@router.get(
+    "/prediction_model/{prediction_model_name}/grid/{grid_uuid}/latent_representation",
+    response_model=list[LatentRepresentationResponse],
+    responses=list_responses(),
+)
 async def get_latent_rep(
-    services: Serving, prediction_model_name: ModelName, grid_uuid: UUID
-) -> list[LatentRepresentationResponse]:
+    request: Request,
+    services: Serving,
+    prediction_model_name: ModelName,
+    grid_uuid: UUID,
+    query: Pages,
+) -> Response:
     """List where a model places the squares of a grid, or its holes: each of which it told."""
-    return await services.database.read(latent.on_grid, prediction_model_name, grid_uuid)
+    find = partial(latent.on_grid, model=prediction_model_name, grid=grid_uuid)
+    return await answer_series(request, services, query, find)
 
 
 @router.get(
-    "/prediction_model/{prediction_model_name}/gridsquare/{gridsquare_uuid}/latent_representation"
+    "/prediction_model/{prediction_model_name}/gridsquare/{gridsquare_uuid}/latent_representation",
+    response_model=list[LatentRepresentationResponse],
+    responses=list_responses(),
 )
 async def get_square_latent_rep(
-    services: Serving, prediction_model_name: ModelName, gridsquare_uuid: UUID
-) -> list[LatentRepresentationResponse]:
+    request: Request,
+    services: Serving,
+    prediction_model_name: ModelName,
+    gridsquare_uuid: UUID,
+    query: Pages,
+) -> Response:
     """List where a model places the holes of a square that are not near a grid bar."""
-    return await services.database.read(latent.on_square, prediction_model_name, gridsquare_uuid)
+    find = partial(latent.on_square, model=prediction_model_name, square=gridsquare_uuid)
+    return await answer_series(request, services, query, find)
 
 
 @router.get(

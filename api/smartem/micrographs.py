@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from api.smartem.quick import QuickRoute
 from api.smartem.writing import CHANGES, MAKES, SHOWS, Writing, change, delete, make, show
 from api.state import Serving
 from models.cryoem.messages import Entity
@@ -12,7 +13,7 @@ from models.cryoem.smartem.requests import MicrographCreateRequest, MicrographUp
 from models.cryoem.smartem.responses import MicrographResponse
 from models.cryoem.smartem.views import MICROGRAPHS
 
-router = APIRouter(tags=["micrographs"])
+router = APIRouter(tags=["micrographs"], route_class=QuickRoute)
 
 
 @router.post(

@@ -1,11 +1,14 @@
 """What models predict for squares and holes: told, then and now, and overall."""
 
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from api.errors import problems
+from api.listing import Pages, answer_series, list_responses
 from api.smartem.naming import MetricName, ModelName
 from api.state import Serving
 from models.cryoem.smartem import prediction_reads
@@ -22,6 +25,7 @@ from tasks.cryoem.client_messages import take_prediction
 router = APIRouter(tags=["predictions"])
 
 _ONE = problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+_LIST = list_responses(HTTPStatus.NOT_FOUND)
 
 
 @router.post("/quality_predictions", status_code=HTTPStatus.CREATED, responses=_ONE)
@@ -42,64 +46,96 @@ async def get_quality_metrics(services: Serving) -> QualityMetricsResponse:
     return await services.database.read(prediction_reads.count_all)
 
 
-@router.get("/gridsquares/{gridsquare_uuid}/quality_predictions", responses=_ONE)
+@router.get(
+    "/gridsquares/{gridsquare_uuid}/quality_predictions",
+    response_model=PredictionSeries,
+    responses=_LIST,
+)
 async def get_gridsquare_quality_prediction_time_series(
-    services: Serving, gridsquare_uuid: UUID
-) -> PredictionSeries:
+    request: Request, services: Serving, gridsquare_uuid: UUID, query: Pages
+) -> Response:
     """Show all that each model ever predicted for a square, the oldest first."""
-    return await services.database.read(prediction_reads.square_series, gridsquare_uuid)
+    find = partial(prediction_reads.square_series, square=gridsquare_uuid)
+    return await answer_series(request, services, query, find)
 
 
-@router.get("/gridsquares/{gridsquare_uuid}/foilhole_quality_predictions", responses=_ONE)
+@router.get(
+    "/gridsquares/{gridsquare_uuid}/foilhole_quality_predictions",
+    response_model=HolePredictionSeries,
+    responses=_LIST,
+)
 async def get_foilhole_quality_prediction_time_series_for_gridsquare(
-    services: Serving, gridsquare_uuid: UUID
-) -> HolePredictionSeries:
+    request: Request, services: Serving, gridsquare_uuid: UUID, query: Pages
+) -> Response:
     """Show all that each model ever predicted overall for the holes of a square, by EPU's id."""
-    return await services.database.read(prediction_reads.hole_series, gridsquare_uuid)
+    find = partial(prediction_reads.hole_series, square=gridsquare_uuid)
+    return await answer_series(request, services, query, find)
 
 
 @router.get(
     "/quality_metric/{metric_name}/gridsquares/{gridsquare_uuid}/foilhole_quality_predictions",
-    responses=_ONE,
+    response_model=HolePredictionSeries,
+    responses=_LIST,
 )
 async def get_foilhole_quality_prediction_time_series_for_gridsquare_for_metric(
-    services: Serving, metric_name: MetricName, gridsquare_uuid: UUID
-) -> HolePredictionSeries:
+    request: Request,
+    services: Serving,
+    metric_name: MetricName,
+    gridsquare_uuid: UUID,
+    query: Pages,
+) -> Response:
     """Show all that each model ever predicted of a metric for the holes of a square."""
-    return await services.database.read(
-        prediction_reads.hole_series, gridsquare_uuid, metric=metric_name
-    )
+    find = partial(prediction_reads.hole_series, square=gridsquare_uuid, metric=metric_name)
+    return await answer_series(request, services, query, find)
 
 
-@router.get("/prediction_model/{prediction_model_name}/grid/{grid_uuid}/prediction", responses=_ONE)
+@router.get(
+    "/prediction_model/{prediction_model_name}/grid/{grid_uuid}/prediction",
+    response_model=list[QualityPredictionResponse],
+    responses=_LIST,
+)
 async def get_prediction_for_grid(
-    services: Serving, prediction_model_name: ModelName, grid_uuid: UUID
-) -> list[QualityPredictionResponse]:
+    request: Request,
+    services: Serving,
+    prediction_model_name: ModelName,
+    grid_uuid: UUID,
+    query: Pages,
+) -> Response:
     """List the latest that a model predicts for each square of a grid.
 
     Where it predicts none, the same for each hole. What is not predicted is not listed.
     """
-    return await services.database.read(
-        prediction_reads.predicted_on_grid, prediction_model_name, grid_uuid
-    )
+    find = partial(prediction_reads.predicted_on_grid, model=prediction_model_name, grid=grid_uuid)
+    return await answer_series(request, services, query, find)
 
 
 @router.get(
     "/prediction_model/{prediction_model_name}/gridsquare/{gridsquare_uuid}/prediction",
-    responses=_ONE,
+    response_model=list[QualityPredictionResponse],
+    responses=_LIST,
 )
 async def get_prediction_for_gridsquare(
-    services: Serving, prediction_model_name: ModelName, gridsquare_uuid: UUID
-) -> list[QualityPredictionResponse]:
+    request: Request,
+    services: Serving,
+    prediction_model_name: ModelName,
+    gridsquare_uuid: UUID,
+    query: Pages,
+) -> Response:
     """List the latest that a model predicts for each hole of a square."""
-    return await services.database.read(
-        prediction_reads.predicted_on_square, prediction_model_name, gridsquare_uuid
+    find = partial(
+        prediction_reads.predicted_on_square, model=prediction_model_name, square=gridsquare_uuid
     )
+    return await answer_series(request, services, query, find)
 
 
-@router.get("/gridsquare/{gridsquare_uuid}/overall_prediction", responses=_ONE)
+@router.get(
+    "/gridsquare/{gridsquare_uuid}/overall_prediction",
+    response_model=list[OverallQualityPrediction],
+    responses=_LIST,
+)
 async def get_overall_prediction_for_gridsquare(
-    services: Serving, gridsquare_uuid: UUID
-) -> list[OverallQualityPrediction]:
+    request: Request, services: Serving, gridsquare_uuid: UUID, query: Pages
+) -> Response:
     """List the overall scores of the holes of a square, and their places in the order."""
-    return await services.database.read(prediction_reads.overall, gridsquare_uuid)
+    find = partial(prediction_reads.overall, square=gridsquare_uuid)
+    return await answer_series(request, services, query, find)

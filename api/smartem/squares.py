@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from api.smartem.quick import QuickRoute
 from api.smartem.writing import CHANGES, MAKES, SHOWS, Writing, change, delete, make, make_all, show
 from api.state import Serving
 from models.cryoem.messages import Entity
@@ -18,7 +19,7 @@ from models.cryoem.smartem.responses import GridSquareBatchCreateResponse, GridS
 from models.cryoem.smartem.views import SQUARES
 from models.cryoem.smartem.writes import Register
 
-router = APIRouter(tags=["squares"])
+router = APIRouter(tags=["squares"], route_class=QuickRoute)
 
 
 @router.post("/grids/{grid_uuid}/gridsquares", status_code=HTTPStatus.CREATED, responses=MAKES)

@@ -27,9 +27,14 @@ CHANGES: Final = MAKES
 SHOWS: Final = problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-async def _writer(request: Request) -> EntityWriter:
+def writer_of(request: Request) -> EntityWriter:
+    """Return what takes the application's writes."""
     services: Services = request.app.state.services
     return services.writer
+
+
+async def _writer(request: Request) -> EntityWriter:
+    return writer_of(request)
 
 
 Writing = Annotated[EntityWriter, Depends(_writer)]

@@ -23,7 +23,7 @@ class Adaptive:
     """Orders holes by what they are expected to bring for the minutes that they take."""
 
     costs: MoveCosts = field(default_factory=MoveCosts)
-    #: Minutes of microscope time that are left; renew it with each plan where that is known.
+    #: Minutes of microscope time that are left, by each plan's moment.
     minutes: float = 24 * 60.0
     #: Standard deviations of hope about what is not known; 0 explores nothing.
     hope: float = 0.6

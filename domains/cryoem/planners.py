@@ -13,12 +13,12 @@ class PlannerName(StrEnum):
     ADAPTIVE = "adaptive"
 
 
-def planner_of(name: PlannerName) -> Planner:
-    """Return the planner of a name."""
+def planner_of(name: PlannerName, *, minutes: float) -> Planner:
+    """Return the planner of a name, for so many minutes of microscope time."""
     match name:
         case PlannerName.CLASSIC:
             return plan_classic
         case PlannerName.ADAPTIVE:
             from domains.cryoem.adaptive import Adaptive  # noqa: PLC0415 (scipy takes long to load)
 
-            return Adaptive()
+            return Adaptive(minutes=minutes)

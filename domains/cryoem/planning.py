@@ -6,6 +6,7 @@ on the stage, times in minutes of microscope time.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import numpy as np
@@ -76,3 +77,17 @@ class Planner(Protocol):
     def __call__(self, grid: GridState, /) -> Plan:
         """Return every eligible hole once, in the order in which to collect them."""
         ...
+
+
+#: A session that goes on beyond its time may end at any moment; so long it is taken to go on.
+BEYOND_MINUTES = 60.0
+
+
+def minutes_left(began: datetime | None, now: datetime, *, hours: float) -> float:
+    """Return how long a session that is to take so many hours goes on, in minutes.
+
+    Nothing that an instrument tells says when its session will end. One of which nobody knows
+    when it began is taken to begin now.
+    """
+    gone = timedelta() if began is None else max(now - began, timedelta())
+    return max((timedelta(hours=hours) - gone) / timedelta(minutes=1), BEYOND_MINUTES)

@@ -35,7 +35,7 @@ async def _serve(settings: Settings) -> None:
     from entrypoints.supervisor import Supervisor  # noqa: PLC0415 (as above)
     from entrypoints.up import run  # noqa: PLC0415 (as above)
 
-    with opened_database(settings) as database:
+    with opened_database(settings, serving=True) as database:
         async with opened_ringer(settings, database, patient=True) as ringer:
             from api.app import create_app  # noqa: PLC0415 (after Prefect's environment is set)
             from api.server import ApiServer  # noqa: PLC0415 (as above)

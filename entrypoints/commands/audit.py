@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def _audit() -> None:
-    """See who changed what through the API, and what was refused."""
+    """See who changed what, and what was refused."""
 
 
 @app.command("list")
@@ -78,7 +78,7 @@ def list_(
             )
             for one in page.items
         ),
-        empty="Nothing was changed through the API, as far as is asked for.",
+        empty="Nothing was changed, as far as is asked for.",
     )
     showing.print_more("athanor audit list …", page.next_cursor)
 

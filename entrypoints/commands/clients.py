@@ -9,7 +9,16 @@ from core.clock import utcnow
 from core.permissions import Role
 from core.settings import Settings
 from entrypoints import showing
-from entrypoints.granting import GrantView, Listed, Organisations, RoleOption, Scopes, sees
+from entrypoints.granting import (
+    AllOrganisations,
+    GrantView,
+    Listed,
+    Organisations,
+    RoleOption,
+    Scopes,
+    chosen,
+    sees,
+)
 from entrypoints.showing import AsJson
 
 app = typer.Typer(
@@ -33,6 +42,7 @@ def add(
     role: RoleOption = Role.OPERATOR,
     scope: Scopes = None,
     organisation: Organisations = None,
+    all_organisations: AllOrganisations = False,
 ) -> None:
     """Make a client and print its secret: this once, for nobody can look it up later.
 
@@ -48,7 +58,7 @@ def add(
             name,
             role,
             scopes=scope or (),
-            organisations=organisation or (),
+            organisations=chosen(session, role, organisation, everything=all_organisations),
             now=utcnow(),
         )
     typer.echo(secret)

@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
@@ -28,12 +27,12 @@ def export(
     """
     from entrypoints.reading import opened_database  # noqa: PLC0415 (`athanor --help` shall be fast)
     from entrypoints.retaining import Telling  # noqa: PLC0415 (as above)
-    from models.cryoem.queries.naming import find_session  # noqa: PLC0415 (as above)
+    from models.cryoem.queries.naming import as_named, find_session  # noqa: PLC0415 (as above)
     from tasks.cryoem.exporting import export_session  # noqa: PLC0415 (as above)
 
     with opened_database(Settings()) as database:
         with database.reading() as reading:
-            grid = find_session(reading, _named(session))
+            grid = find_session(reading, as_named(session))
         done = asyncio.run(export_session(database, grid, output, progress=Telling()))
     if as_json:
         showing.print_json(done)
@@ -55,12 +54,16 @@ def import_(
     """
     from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
     from entrypoints.retaining import Telling  # noqa: PLC0415 (as above)
+    from models import audit  # noqa: PLC0415 (as above)
     from tasks.cryoem.importing import import_session  # noqa: PLC0415 (as above)
 
     settings = Settings()
     limit = settings.retention.max_import_bytes
     with opened_database(settings) as database:
         done = asyncio.run(import_session(database, file, limit=limit, progress=Telling()))
+        with database.transaction() as opened:
+            after = {"archive": done.digest, "rows": done.new}
+            audit.note(opened, "grid", done.grid_uuid, after=after)
     if as_json:
         showing.print_json(done)
         return
@@ -69,10 +72,3 @@ def import_(
         typer.echo(f"Restored session {done.name} of grid {done.grid_uuid}: {new:,} rows.")
     else:
         typer.echo(f"Session {done.name} of grid {done.grid_uuid} is there already, unchanged.")
-
-
-def _named(session: str) -> UUID | str:
-    try:
-        return UUID(session)
-    except ValueError:
-        return session

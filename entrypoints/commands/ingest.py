@@ -102,7 +102,8 @@ def _read(
 
 
 def _store(reading: "SessionReading", settings: Settings) -> "Applied":
-    from models import revision  # noqa: PLC0415 (as above)
+    from entrypoints.following import followed  # noqa: PLC0415 (as above)
+    from models import audit, revision  # noqa: PLC0415 (as above)
     from models.cryoem.entities import apply_epu  # noqa: PLC0415 (as above)
     from models.database import Database  # noqa: PLC0415 (as above)
 
@@ -112,10 +113,13 @@ def _store(reading: "SessionReading", settings: Settings) -> "Applied":
             from models import migrations  # noqa: PLC0415 (as above: rarely needed, and slow)
 
             migrations.upgrade(database)
-        with database.transaction() as session:
+        with followed(), database.transaction() as session:
             # A session from long ago is no news: the sweep leaves Athena out of it.
             latest = max(message.observed_at for message in reading.messages)
-            return apply_epu(session, reading.messages, now=latest)
+            applied = apply_epu(session, reading.messages, now=latest)
+            counted = {name: vars(count) for name, count in applied.counts.items()}
+            audit.note(session, "grid", reading.grid_uuid, after=counted)
+            return applied
     finally:
         database.close()
 

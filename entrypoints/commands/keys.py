@@ -9,7 +9,16 @@ from core.clock import utcnow
 from core.permissions import Role
 from core.settings import Settings
 from entrypoints import showing
-from entrypoints.granting import GrantView, Listed, Organisations, RoleOption, Scopes, sees
+from entrypoints.granting import (
+    AllOrganisations,
+    GrantView,
+    Listed,
+    Organisations,
+    RoleOption,
+    Scopes,
+    chosen,
+    sees,
+)
 from entrypoints.showing import AsJson
 
 app = typer.Typer(help="Let agents and other programs use the API.", no_args_is_help=True)
@@ -32,6 +41,7 @@ def add(
     role: RoleOption = Role.OPERATOR,
     scope: Scopes = None,
     organisation: Organisations = None,
+    all_organisations: AllOrganisations = False,
     days: Annotated[
         float | None, typer.Option(help="How long it is good for. Default: for ever.")
     ] = None,
@@ -52,7 +62,7 @@ def add(
             name,
             role,
             scopes=scope or (),
-            organisations=organisation or (),
+            organisations=chosen(session, role, organisation, everything=all_organisations),
             days=days,
             created_by="athanor",
             now=utcnow(),

@@ -66,7 +66,7 @@ async def _run(settings: Settings, chosen: RabbitMqSettings) -> None:
     from entrypoints.supervisor import Supervisor  # noqa: PLC0415 (as above)
     from entrypoints.up import run  # noqa: PLC0415 (as above)
 
-    with opened_database(settings) as database:
+    with opened_database(settings, serving=True) as database:
         async with opened_ringer(settings, database, patient=True) as ringer:
             from entrypoints.sensor import SensorService  # noqa: PLC0415 (after Prefect's environment)
 

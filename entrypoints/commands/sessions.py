@@ -1,18 +1,15 @@
 """`athanor sessions …`: look at EPU sessions."""
 
-import getpass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import UUID
 
 import typer
+from pydantic import BaseModel
 
 from core.settings import Settings
 from entrypoints import showing
 from entrypoints.showing import AsJson, Cursor, Limit
-
-if TYPE_CHECKING:
-    from models.audit import AuditEntry
 
 
 class Planner(StrEnum):
@@ -142,6 +139,77 @@ def planner(
     typer.echo(f"{grid_uuid}: {name.value}. The sweep sees to a new order within 30 s.")
 
 
+class AssignedView(BaseModel):
+    """What `athanor sessions assign --json` prints."""
+
+    grids: list[UUID]
+    acquisition_uuid: UUID
+    organisation: str
+    before: list[str]
+    agent_sessions: int
+    messages: int
+    dry_run: bool
+
+
+@app.command()
+def assign(
+    session: Annotated[
+        str, typer.Argument(metavar="SESSION", help="Uuid of its grid, or its name.")
+    ],
+    organisation: Annotated[str, typer.Option(help="Whose it is from now on.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be given.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a session to an organisation, whoever's it was: from now on they alone see it.
+
+    With it go the other grids of its acquisition, the sessions of its agents, and what was sent
+    about it. An agent that goes on with it needs a key of that organisation.
+
+    Examples:
+      athanor sessions assign 0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11 --organisation nt32457 --dry-run
+
+      athanor sessions assign trial --organisation nt32457
+    """
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from models.access.grants import has_members  # noqa: PLC0415 (as above)
+    from models.cryoem import session_owning  # noqa: PLC0415 (as above)
+    from models.cryoem.queries.naming import as_named, find_session  # noqa: PLC0415 (as above)
+
+    with opened_database(Settings()) as database:
+        opened = database.reading() if dry_run else database.transaction()
+        with opened as writing:
+            grid = find_session(writing, as_named(session))
+            done = session_owning.assign(writing, grid, organisation, dry_run=dry_run)
+            known = has_members(writing, done.organisation)
+    view = AssignedView(
+        grids=list(done.grids),
+        acquisition_uuid=done.acquisition,
+        organisation=done.organisation,
+        before=list(done.before),
+        agent_sessions=done.agents,
+        messages=done.messages,
+        dry_run=dry_run,
+    )
+    if as_json:
+        showing.print_json(view)
+    else:
+        verb = "would be given" if dry_run else "is given"
+        typer.echo(
+            f"Session of grid {grid} {verb} to {done.organisation}. "
+            f"It belonged to: {', '.join(done.before) or 'nobody'}. "
+            f"Grids: {len(done.grids)}, sessions of agents: {done.agents}, messages that others "
+            f"sent: {done.messages:,}."
+        )
+    if not known:
+        typer.echo(
+            f"Nobody here belongs to {done.organisation}: no user, key or client. Check the name, "
+            "unless a facility's issuer says who does.",
+            err=True,
+        )
+
+
 @app.command()
 def hold(
     grid_uuid: Annotated[UUID, typer.Argument(help="As `athanor sessions list` shows it.")],
@@ -152,13 +220,14 @@ def hold(
     Example:
       athanor sessions hold 0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11 --reason "inquiry 2026-7"
     """
+    from core.caller import current_caller  # noqa: PLC0415 (as above)
     from core.clock import utcnow  # noqa: PLC0415 (as above)
     from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
     from models.retention import holds  # noqa: PLC0415 (as above)
 
     with opened_database(Settings()) as database, database.transaction() as session:
-        held = holds.hold(session, grid_uuid, reason=reason, by=_who(), now=utcnow())
-        session.add(_audited(grid_uuid, "hold", None, {"reason": reason}))
+        by = current_caller().name
+        held = holds.hold(session, grid_uuid, reason=reason, by=by, now=utcnow())
     typer.echo(f"{grid_uuid} is held by {held.held_by}: {held.reason}")
 
 
@@ -173,38 +242,10 @@ def release(
       athanor sessions release 0b6f9c2e-6a0e-5d0c-9d55-0d2f2b6a7c11 --reason "inquiry closed"
     """
     from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from models import audit  # noqa: PLC0415 (as above)
     from models.retention import holds  # noqa: PLC0415 (as above)
 
     with opened_database(Settings()) as database, database.transaction() as session:
         was = holds.release(session, grid_uuid)
-        before = {"reason": was.reason, "held_by": was.held_by}
-        session.add(_audited(grid_uuid, "release", before, {"released": reason}))
+        audit.note(session, "session_hold", grid_uuid, after={"released": reason})
     typer.echo(f"{grid_uuid} is released ({reason}). It was held by {was.held_by}: {was.reason}")
-
-
-def _audited(
-    grid: UUID, command: str, before: dict[str, str] | None, after: dict[str, str]
-) -> "AuditEntry":
-    """Return the row of the audit for a command, as the API writes one for a request."""
-    from core.clock import utcnow  # noqa: PLC0415 (as above)
-    from models.audit import AuditEntry  # noqa: PLC0415 (as above)
-
-    return AuditEntry(
-        at=utcnow(),
-        caller=_who(),
-        caller_kind="system",
-        method="command",
-        route=f"athanor sessions {command}",
-        entity="session_hold",
-        entity_id=str(grid),
-        before=before,
-        after=after,
-    )
-
-
-def _who() -> str:
-    """Return the name that the operating system knows this person by."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "somebody at the command line"

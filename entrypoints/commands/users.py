@@ -10,12 +10,14 @@ from core.permissions import Role
 from core.settings import Settings
 from entrypoints import showing
 from entrypoints.granting import (
+    AllOrganisations,
     FromStdin,
     Generate,
     GrantView,
     Listed,
     Organisations,
     RoleOption,
+    chosen,
     read_password,
     sees,
 )
@@ -38,6 +40,7 @@ def add(
     name: _Name,
     role: RoleOption = Role.VIEWER,
     organisation: Organisations = None,
+    all_organisations: AllOrganisations = False,
     generate: Generate = False,
     stdin: FromStdin = False,
 ) -> None:
@@ -52,11 +55,11 @@ def add(
     from models.access import users  # noqa: PLC0415 (as above)
 
     with opened_database(Settings()) as database:
+        with database.reading() as session:
+            theirs = chosen(session, role, organisation, everything=all_organisations)
         password = read_password(generate=generate, from_stdin=stdin)
         with database.transaction() as session:
-            user = users.add_user(
-                session, name, password, role, organisations=organisation or (), now=utcnow()
-            )
+            user = users.add_user(session, name, password, role, organisations=theirs, now=utcnow())
     if generate:
         typer.echo(password)
     shown = sees(user.organisations, role)
@@ -130,26 +133,32 @@ def role(
 
     with opened_database(Settings()) as database, database.transaction() as session:
         users.set_role(session, name, role)
-    typer.echo(f"{name} is {role}.", err=True)
+        shown = sees(users.get_user(session, name).organisations, role)
+    typer.echo(f"{name} is {role}, and sees sessions of: {shown}.", err=True)
 
 
 @app.command()
 def organisations(
     name: _Name,
     organisation: Annotated[
-        list[str] | None, typer.Argument(help="Whose sessions they see; none given: all.")
+        list[str] | None, typer.Argument(help="Whose sessions they see.")
     ] = None,
+    all_organisations: AllOrganisations = False,
 ) -> None:
-    """Say whose sessions a user sees: of these organisations, or of all when none is given.
+    """Say whose sessions a user sees: of these organisations, or of all.
 
-    Example:
+    Examples:
       athanor users organisations ada nt32457 cm1
+
+      athanor users organisations ada --all-organisations
     """
     from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
     from models.access import users  # noqa: PLC0415 (as above)
 
     with opened_database(Settings()) as database, database.transaction() as session:
-        users.set_organisations(session, name, organisation or ())
+        role = Role(users.get_user(session, name).role)
+        theirs = chosen(session, role, organisation, everything=all_organisations)
+        users.set_organisations(session, name, theirs)
     typer.echo(f"{name} sees sessions of: {', '.join(organisation or ['all'])}.", err=True)
 
 

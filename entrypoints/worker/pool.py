@@ -23,6 +23,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun, WorkerStatus
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.logging.handlers import APILogHandler
@@ -55,7 +56,7 @@ class PoolClient:
         self._pool = pool
         self._worker = worker
         self._heartbeat_seconds = heartbeat_seconds
-        self._entrypoints: dict[UUID, str] = {}
+        self._deployments: dict[UUID, DeploymentResponse] = {}
 
     async def heartbeat(self) -> None:
         """Say that the worker is there."""
@@ -63,7 +64,7 @@ class PoolClient:
             self._pool, self._worker.name, heartbeat_interval_seconds=self._heartbeat_seconds
         )
         # Deployments may have been changed meanwhile: look again when next needed.
-        self._entrypoints.clear()
+        self._deployments.clear()
 
     async def leave(self) -> None:
         """Take the worker out of the pool; its name never comes again."""
@@ -107,10 +108,17 @@ class PoolClient:
 
     async def entrypoint(self, deployment_id: UUID) -> str | None:
         """Return where the flow of a deployment is."""
-        if deployment_id not in self._entrypoints:
-            deployment = await self._client.read_deployment(deployment_id)
-            self._entrypoints[deployment_id] = deployment.entrypoint or ""
-        return self._entrypoints[deployment_id] or None
+        return (await self._deployment(deployment_id)).entrypoint or None
+
+    async def deployment_name(self, deployment_id: UUID) -> str:
+        """Return what a deployment is called, without its flow."""
+        return (await self._deployment(deployment_id)).name
+
+    async def _deployment(self, deployment_id: UUID) -> DeploymentResponse:
+        if deployment_id not in self._deployments:
+            found = await self._client.read_deployment(deployment_id)
+            self._deployments[deployment_id] = found
+        return self._deployments[deployment_id]
 
     async def told_otherwise(self, run_ids: Collection[UUID]) -> list[FlowRun]:
         """Return those of the runs here that a person cancelled or suspended."""

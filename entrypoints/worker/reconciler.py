@@ -1,14 +1,14 @@
 """Runs whose worker is gone are marked crashed, so that Prefect's UI tells the truth.
 
-Prefect leaves them running for ever. Nothing depends on it: our leases expire and the sweep
-launches the work again.
+Prefect leaves them running for ever. What they were to work on is told to `Lost`; nothing depends
+on it: our leases and rings expire, and the sweep launches the work again.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun, StateType
@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 _SIGN_SECONDS: Final = 5.0
 
 _MESSAGE: Final = "The worker that executed this run is gone (found by the reconciler)."
+
+
+#: Told the deployment and the parameters of each run that was lost.
+Lost = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 
 class Verdict(StrEnum):
@@ -61,10 +65,11 @@ def judge(
 class Reconciler:
     """Looks now and then for runs that nobody is at work on."""
 
-    def __init__(self, pool: PoolClient, me: WorkerIdentity) -> None:
-        """Take the pool to look after, and who looks."""
+    def __init__(self, pool: PoolClient, me: WorkerIdentity, *, lost: Lost | None) -> None:
+        """Take the pool to look after, who looks, and whom to tell."""
         self._pool = pool
         self._me = me
+        self._lost = lost
         self._suspects: frozenset[UUID] = frozenset()
 
     async def look(self, running_here: Collection[UUID]) -> list[UUID]:
@@ -87,6 +92,9 @@ class Reconciler:
         )
         for run in lost:
             await self._mark(run)
+            if self._lost and run.deployment_id:
+                name = await self._pool.deployment_name(run.deployment_id)
+                await self._lost(name, run.parameters)
         return [run.id for run in lost]
 
     async def _mark(self, run: FlowRun) -> None:

@@ -23,7 +23,7 @@ from entrypoints.worker.execution import Execution
 from entrypoints.worker.health import WorkerHealth
 from entrypoints.worker.identity import WorkerIdentity
 from entrypoints.worker.pool import UNREACHABLE, PoolClient, flush
-from entrypoints.worker.reconciler import Reconciler
+from entrypoints.worker.reconciler import Lost, Reconciler
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class WarmWorker:
         settings: WorkerSettings,
         *,
         reconcile_seconds: float = 15.0,
+        lost: Lost | None = None,
     ) -> None:
         """Take the settings; nothing is opened.
 
@@ -69,10 +70,12 @@ class WarmWorker:
             settings: Pool, limits and intervals.
             reconcile_seconds: Between looks for lost runs; longer than a heartbeat where
                 several workers share a pool, since two looks must agree.
+            lost: Told of each run whose worker is gone, once it is marked.
         """
         self.identity = WorkerIdentity.of_this_process()
         self._settings = settings
         self._reconcile_seconds = reconcile_seconds
+        self._lost = lost
         self._due = Event()
         self._told = Event()
         self._stopping = Event()
@@ -179,7 +182,7 @@ class WarmWorker:
 
     async def _work(self, pool: PoolClient, pool_id: UUID) -> None:
         """Do all that a worker does, until told to stop."""
-        reconciler = Reconciler(pool, self.identity)
+        reconciler = Reconciler(pool, self.identity, lost=self._lost)
 
         async def reconcile() -> None:
             await reconciler.look(self._executions)

@@ -3,10 +3,14 @@
 import re
 from collections.abc import Collection, Iterable
 
+from sqlalchemy import select
+from sqlmodel import Session, col
+
 from core.caller import Caller, CallerKind
 from core.errors import BadInput
 from core.permissions import Permission, Role, permissions_of
 from models.access.tables import AccessUser, ApiKey, MachineClient
+from models.visibility.owners import SessionOwner
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 
@@ -51,6 +55,25 @@ def read_scopes(names: Iterable[str]) -> list[str] | None:
 def read_organisations(names: Iterable[str]) -> list[str] | None:
     """Return the names of organisations, once each; None for none, which means all."""
     return sorted({name.strip() for name in names if name.strip()}) or None
+
+
+def are_organisations_used(session: Session) -> bool:
+    """Whether any session belongs to an organisation, or anybody does."""
+    if session.scalar(select(SessionOwner).limit(1)) is not None:
+        return True
+    return any(
+        session.scalar(select(model).where(col(model.organisations).is_not(None)).limit(1))
+        for model in (AccessUser, MachineClient, ApiKey)
+    )
+
+
+def has_members(session: Session, organisation: str) -> bool:
+    """Whether a user, client or key of ours belongs to an organisation."""
+    return any(
+        organisation in (theirs or ())
+        for model in (AccessUser, MachineClient, ApiKey)
+        for theirs in session.scalars(select(col(model.organisations)))
+    )
 
 
 def caller_of(

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 from sqlmodel import Session, col
 
+from models import audit
 from models.access.secrets import hash_secret, make_secret
 from models.access.tables import AccessUser, Login, RefreshToken
 from models.access.users import forget_old_logins
@@ -66,16 +67,21 @@ def refresh(session: Session, token: str, *, now: datetime) -> SignedIn | Refuse
     if not used.rowcount:  # pyright: ignore[reportAttributeAccessIssue]
         end(session, login.uuid, "reuse", now=now)
         return Refused.REUSED
+    audit.note(session, "login", login.uuid, before={}, after={"user": user.name, "refreshed": now})
     return SignedIn(user, login.uuid, _issue(session, login.uuid, now))
 
 
 def end(session: Session, login: UUID, reason: str, *, now: datetime) -> None:
     """End a family: none of its tokens is good any longer."""
-    session.execute(
+    ended = session.execute(
         update(Login)
         .where(col(Login.uuid) == login, col(Login.revoked_at).is_(None))
         .values(revoked_at=now, revoked_for=reason)
     )
+    if ended.rowcount:  # pyright: ignore[reportAttributeAccessIssue]
+        was = {"revoked_at": None, "revoked_for": None}
+        is_now = {"revoked_at": now, "revoked_for": reason}
+        audit.note(session, "login", login, before=was, after=is_now)
 
 
 def end_by_token(session: Session, token: str, *, now: datetime) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlmodel import Session, col
 
 from models import inbox
+from models.cryoem import renamed
 from models.cryoem.lookup import WORDS, grids_of
 from models.cryoem.messages import Entity, GridRegistered, Reference, SquareRegistered
 from models.cryoem.tables import Grid, Square
@@ -34,6 +35,11 @@ def apply(session: Session, items: Sequence[Item], *, now: datetime) -> Told:
     known = _known(session, [about for _, _, about in named])
     if any(about.uuid not in known for _, _, about in named):
         inbox.before_waiting(session)
+        names = renamed.targets(session, (one.uuid for *_, one in named if one.uuid not in known))
+        named = [
+            (message, one, about._replace(uuid=names.get(about.uuid, about.uuid)))
+            for message, one, about in named
+        ]
         known = _known(session, [about for _, _, about in named])
     told = Told()
     squares: list[UUID] = []

@@ -1,6 +1,6 @@
 """Put what the agent read in EPU's files into the tables, whatever the order it comes in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
@@ -11,6 +11,7 @@ from sqlmodel import Session, SQLModel, col
 
 from core.errors import UnknownParent
 from domains.cryoem import ids
+from models.cryoem import renamed
 from models.cryoem.epu_rows import instrument_patch, patches_of
 from models.cryoem.messages import (
     EpuImageMessage,
@@ -66,6 +67,8 @@ class Applied:
     new_grids: tuple[UUID, ...] = field(default=())
     #: Acquisitions, atlases, tiles and micrographs that were not known before.
     new_others: tuple[UUID, ...] = ()
+    #: Of the uuids that follow from EPU's ids, those of rows that a client named → the rows'.
+    names: Mapping[UUID, UUID] = field(default_factory=dict)
 
 
 def areas_of(grid: UUID) -> str:
@@ -99,14 +102,18 @@ def apply_epu(
         raise UnknownParent("grid", str(grid))
     orphans = _holes_without_square(session, messages)
     patches: list[Patch] = []
-    shown: dict[tuple[type[SQLModel], UUID], int] = {}
+    counted: list[int | None] = []
     for message, seq in zip_longest(messages, seqs):
-        said = list(patches_of(message, orphans))
-        patches += said
-        if seq is not None:
-            shown |= {(one.model, one.values["uuid"]): seq for one in said if one.model in _LIVING}
+        patches += patches_of(message, orphans)
+        counted += [seq] * (len(patches) - len(counted))
         if isinstance(message, EpuSessionMessage):
             acquisitions[message.grid_uuid] = ids.acquisition_uuid(message.manifest)
+    patches, names = renamed.in_patches(session, patches, grids)
+    shown = {
+        (one.model, one.values["uuid"]): seq
+        for one, seq in zip(patches, counted, strict=True)
+        if seq is not None and one.model in _LIVING
+    }
     patches += [life(model, uuid, seq, None) for (model, uuid), seq in shown.items()]
     # Images say which instrument took them; that belongs to their acquisition.
     for message in messages:
@@ -119,10 +126,10 @@ def apply_epu(
         .values(last_news_at=now)
         .execution_options(synchronize_session=False)
     )
-    return _applied(done)
+    return _applied(done, names)
 
 
-def _applied(done: Mapping[type[SQLModel], Merged]) -> Applied:
+def _applied(done: Mapping[type[SQLModel], Merged], names: Mapping[UUID, UUID]) -> Applied:
     counts = {
         name: Count(len(result.new), len(result.changed), len(result.unchanged))
         for model, name in ENTITY_NAMES.items()
@@ -135,7 +142,7 @@ def _applied(done: Mapping[type[SQLModel], Merged]) -> Applied:
         for model in (Acquisition, Atlas, AtlasTile, Micrograph)
         for key in done.get(model, Merged()).new
     ]
-    return Applied(counts, tuple(areas), tuple(grids), tuple(others))
+    return Applied(counts, tuple(areas), tuple(grids), tuple(others), names)
 
 
 def _acquisitions(session: Session, grids: set[UUID]) -> dict[UUID, UUID]:
@@ -163,6 +170,14 @@ def _holes_without_square(
         for hole in m.manifest.holes
         if (uuid := ids.hole_uuid(m.grid_uuid, hole.hole_id)) in holes
     }
+    found |= _squares_of(session, holes)
+    names = renamed.targets(session, holes - set(found))
+    squares = _squares_of(session, names.values())
+    return found | {hole: squares[own] for hole, own in names.items() if own in squares}
+
+
+def _squares_of(session: Session, holes: Iterable[UUID]) -> dict[UUID, UUID | None]:
+    found: dict[UUID, UUID | None] = {}
     for part in chunks(list(holes)):
         statement = select(col(Hole.uuid), col(Hole.square_uuid)).where(col(Hole.uuid).in_(part))
         found |= {hole: square for hole, square in session.execute(statement)}  # noqa: C416 (as above)

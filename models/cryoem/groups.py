@@ -9,6 +9,7 @@ from sqlmodel import Session, col
 
 from core.errors import MessageRejected
 from models import inbox
+from models.cryoem import renamed
 from models.cryoem.lookup import grids_of
 from models.cryoem.messages import Entity, GroupCreate, GroupPrediction, MultiHolePrediction
 from models.cryoem.predictions import Item
@@ -17,6 +18,8 @@ from models.inbox import Missing, Received
 from models.sql import chunks, insert_ignore, insert_or_replace, one_of
 
 GroupItem = tuple[Received, GroupCreate | GroupPrediction]
+#: `seq` of a message → the holes that it names.
+_Lists = Mapping[int, tuple[UUID, ...]]
 
 
 @dataclass
@@ -56,24 +59,27 @@ def apply(session: Session, items: Sequence[GroupItem]) -> Grouped:
         MessageRejected: A group or a hole is of another grid than the message says.
     """
     grouped = Grouped()
-    groups, holes = _look(session, items)
-    if _unknown(items, groups, holes):
+    lists = {message.seq: one.targets() for message, one in items if isinstance(one, GroupCreate)}
+    groups, holes = _look(session, items, lists)
+    if _unknown(items, groups, holes, lists):
         inbox.before_waiting(session)
-        groups, holes = _look(session, items)
+        lists = _renamed(session, lists, holes)
+        groups, holes = _look(session, items, lists)
     before = set(groups)
     made: list[tuple[Received, GroupCreate]] = []
     for message, one in items:
         if isinstance(one, GroupPrediction):
             continue
-        missing = next((hole for hole in one.targets() if hole not in holes), None)
+        named = lists[message.seq]
+        missing = next((hole for hole in named if hole not in holes), None)
         if missing is not None:
             grouped.waiting.append(Missing(message, "hole", str(missing)))
             continue
         group = groups.setdefault(one.group_uuid, _Group(one.grid_uuid, {}))
-        _check(one, group, holes)
-        group.lists[message.seq] = one.targets()
+        _check(one, group, named, holes)
+        group.lists[message.seq] = named
         made.append((message, one))
-    _write(session, made)
+    _write(session, made, lists)
     grouped.done = [message for message, _ in made]
     grouped.new = list({one.group_uuid for _, one in made} - before)
     for message, one in items:
@@ -87,10 +93,20 @@ def apply(session: Session, items: Sequence[GroupItem]) -> Grouped:
 
 
 def _look(
-    session: Session, items: Sequence[GroupItem]
+    session: Session, items: Sequence[GroupItem], lists: _Lists
 ) -> tuple[dict[UUID, _Group], dict[UUID, UUID]]:
-    wanted = {hole for _, one in items if isinstance(one, GroupCreate) for hole in one.targets()}
+    wanted = {hole for named in lists.values() for hole in named}
     return _groups(session, items), grids_of(session, {Entity.HOLE: wanted})
+
+
+def _renamed(session: Session, lists: _Lists, known: Mapping[UUID, UUID]) -> _Lists:
+    """Name holes by their rows' own uuids, each once."""
+    unknown = {hole for named in lists.values() for hole in named if hole not in known}
+    names = renamed.targets(session, unknown)
+    return {
+        seq: tuple(dict.fromkeys(names.get(hole, hole) for hole in named))
+        for seq, named in lists.items()
+    }
 
 
 def _groups(session: Session, items: Sequence[GroupItem]) -> dict[UUID, _Group]:
@@ -124,23 +140,28 @@ def _groups(session: Session, items: Sequence[GroupItem]) -> dict[UUID, _Group]:
 
 
 def _unknown(
-    items: Sequence[GroupItem], groups: Mapping[UUID, _Group], holes: Mapping[UUID, UUID]
+    items: Sequence[GroupItem],
+    groups: Mapping[UUID, _Group],
+    holes: Mapping[UUID, UUID],
+    lists: _Lists,
 ) -> bool:
     made = {one.group_uuid for _, one in items if isinstance(one, GroupCreate)}
     return any(
         one.group_uuid not in groups and one.group_uuid not in made
         if isinstance(one, GroupPrediction)
-        else any(hole not in holes for hole in one.targets())
-        for _, one in items
+        else any(hole not in holes for hole in lists[message.seq])
+        for message, one in items
     )
 
 
-def _check(one: GroupCreate, group: _Group, holes: Mapping[UUID, UUID]) -> None:
+def _check(
+    one: GroupCreate, group: _Group, named: Sequence[UUID], holes: Mapping[UUID, UUID]
+) -> None:
     if group.grid != one.grid_uuid:
         raise MessageRejected(
             f"group_uuid: is a group of grid {group.grid} already", fields=["group_uuid"]
         )
-    for hole in one.targets():
+    for hole in named:
         if holes[hole] != one.grid_uuid:
             raise MessageRejected(
                 f"foilhole_uuids: hole {hole} is on grid {holes[hole]}", fields=["foilhole_uuids"]
@@ -159,7 +180,7 @@ def _spread(one: GroupPrediction, holes: tuple[UUID, ...]) -> MultiHolePredictio
     )
 
 
-def _write(session: Session, made: Sequence[tuple[Received, GroupCreate]]) -> None:
+def _write(session: Session, made: Sequence[tuple[Received, GroupCreate]], lists: _Lists) -> None:
     rows = {
         one.group_uuid: {
             "uuid": one.group_uuid,
@@ -177,7 +198,7 @@ def _write(session: Session, made: Sequence[tuple[Received, GroupCreate]]) -> No
     members = [
         {"group_uuid": one.group_uuid, "message_seq": message.seq, "hole_uuid": hole}
         for message, one in made
-        for hole in one.targets()
+        for hole in lists[message.seq]
     ]
     insert_ignore(
         session, HoleGroupMember, members, unique=["group_uuid", "message_seq", "hole_uuid"]

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from domains.cryoem import ids
 from models import inbox
 from models.base import DeliveryState
-from models.cryoem.lookup import WORDS, grids_of
+from models.cryoem.lookup import WORDS, grids_by_any_name, grids_of
 from models.cryoem.messages import (
     AcquisitionEvent,
     AnyMessage,
@@ -55,6 +55,11 @@ _FLOWS: Final[Mapping[type, str]] = {
     **dict.fromkeys(get_args(Measurement), MEASUREMENTS),
     RefreshPredictions: SCORES,
 }
+#: Entity → its grid.
+Grids = dict[UUID, UUID]
+#: How many are remembered between batches before all are forgotten: the holes of five grids.
+_REMEMBERED: Final = 200_000
+
 #: What we publish ourselves: on a queue that we share, it may be our own that comes back.
 _INFORMATION = (MetricRegistered, InstructionEvent)
 
@@ -65,9 +70,20 @@ def prepare(
     *,
     source: str,
     message_ids: Sequence[str | None],
+    known: Grids | None = None,
 ) -> list[NewMessage]:
-    """Return the rows to store for valid messages; one query per kind of target."""
-    grids = _find_grids(session, messages)
+    """Return the rows to store for valid messages; one query per kind of target.
+
+    Args:
+        session: The transaction.
+        messages: What came in.
+        source: Who sends.
+        message_ids: The senders' own ids.
+        known: What was found for earlier messages of one who sees all; what is found now is
+            added. Nothing ever moves to another grid, and of what was deleted since, the run
+            that works on the message finds out.
+    """
+    grids = _find_grids(session, messages, {} if known is None else known)
     return [
         _prepared(message, source, message_id, grids)
         for message, message_id in zip(messages, message_ids, strict=True)
@@ -106,9 +122,7 @@ def dead(
     )
 
 
-def _prepared(
-    message: AnyMessage, source: str, message_id: str | None, grids: dict[UUID, UUID]
-) -> NewMessage:
+def _prepared(message: AnyMessage, source: str, message_id: str | None, grids: Grids) -> NewMessage:
     payload = JsonText(message.model_dump_json(exclude_none=True, exclude={"message_id"}))
     common = {
         "source": source,
@@ -147,7 +161,7 @@ def _prepared(
 
 
 def _is_information(message: AnyMessage) -> bool:
-    return isinstance(message, _INFORMATION) or getattr(message, "is_ours", False)
+    return isinstance(message, _INFORMATION) or message.is_ours
 
 
 def _grid_named_by(message: AnyMessage) -> UUID | None:
@@ -169,8 +183,8 @@ def _references(message: Any) -> Sequence[Reference]:
             return message.references()
 
 
-def _find_grids(session: Session, messages: Iterable[AnyMessage]) -> dict[UUID, UUID]:
-    """Return the grids of what is named by messages which do not name their grid.
+def _find_grids(session: Session, messages: Iterable[AnyMessage], known: Grids) -> Grids:
+    """Return `known` with the grids of what is named by messages which do not name their grid.
 
     The first thing that a message names tells its grid; only where that is not known do the
     others matter.
@@ -182,12 +196,14 @@ def _find_grids(session: Session, messages: Iterable[AnyMessage]) -> dict[UUID, 
         and not _is_information(message)
         and not isinstance(message, EpuFailureMessage)
     ]
-    found = grids_of(session, _by_kind(references[:1] for references in unkeyed))
-    unknown = [references for references in unkeyed if references[0].uuid not in found]
+    if len(known) > _REMEMBERED:
+        known.clear()
+    known |= grids_of(session, _by_kind(one[:1] for one in unkeyed if one[0].uuid not in known))
+    unknown = [references for references in unkeyed if references[0].uuid not in known]
     if unknown:
         inbox.before_waiting(session)
-        found |= grids_of(session, _by_kind(unknown))
-    return found
+        known |= grids_by_any_name(session, _by_kind(unknown))
+    return known
 
 
 def _by_kind(named: Iterable[Sequence[Reference]]) -> dict[Entity, set[UUID]]:

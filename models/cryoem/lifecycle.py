@@ -11,8 +11,9 @@ from sqlmodel import Session, SQLModel, col
 
 from core.errors import MessageRejected
 from models import inbox
+from models.cryoem import renamed
 from models.cryoem.entities import areas_of, life
-from models.cryoem.lookup import WORDS, grids_of
+from models.cryoem.lookup import WORDS, grids_by_any_name, grids_of
 from models.cryoem.messages import (
     AtlasEvent,
     Entity,
@@ -85,14 +86,17 @@ def apply(session: Session, items: Sequence[Item], *, now: datetime) -> Lived:
 
 def _apply(session: Session, items: Sequence[Item], now: datetime) -> Lived:
     lived = Lived()
-    events = _named(session, items, lived)
-    for grid in sorted({one.grid for one in events}, key=str):
+    located = _located(session, items, lived)
+    grids = {grid for *_, grid in located}
+    for grid in sorted(grids, key=str):
         lock_until_commit(session, areas_of(grid))
+    # Only now: what nobody named yet must not get a name meanwhile.
+    names = _names(session, located)
+    events = [_event(*one, names) for one in located]
     for entity in _TABLES:
         of_kind = [one for one in events if one.event.entity is entity]
         if of_kind:
             _apply_kind(session, entity, of_kind, lived, now)
-    grids = {one.grid for one in events}
     session.execute(
         update(Grid)
         .where(col(Grid.uuid).in_(grids))
@@ -102,14 +106,16 @@ def _apply(session: Session, items: Sequence[Item], now: datetime) -> Lived:
     return lived
 
 
-def _named(session: Session, items: Sequence[Item], lived: Lived) -> list[_Event]:
+def _located(
+    session: Session, items: Sequence[Item], lived: Lived
+) -> list[tuple[Received, LifeCycle, UUID]]:
     """Return the events with their grids; what no known thing tells the grid of must wait."""
     wanted: dict[Entity, set[UUID]] = {}
     for _, event in items:
         for entity, uuid in () if event.grid() else event.references():
             wanted.setdefault(entity, set()).add(uuid)
-    grids = grids_of(session, wanted)
-    found: list[_Event] = []
+    grids = grids_by_any_name(session, wanted)
+    located: list[tuple[Received, LifeCycle, UUID]] = []
     for message, event in items:
         grid = event.grid()
         if grid is None:
@@ -118,11 +124,36 @@ def _named(session: Session, items: Sequence[Item], lived: Lived) -> list[_Event
         if grid is None:
             lived.waiting.append(_missing(message, event.references()[0]))
             continue
-        wrong = event.contradiction(grid)
-        if wrong is not None:
-            raise MessageRejected(wrong, fields=["uuid"])
-        found.append(_Event(message, event, grid, event.target(grid), event.parent(grid)))
-    return found
+        located.append((message, event, grid))
+    return located
+
+
+def _names(session: Session, located: Sequence[tuple[Received, LifeCycle, UUID]]) -> renamed.Names:
+    """Return the rows' own uuids of what events name, or of what follows from their ids."""
+    wanted: set[UUID | None] = set()
+    for _, event, grid in located:
+        parent = event.parent(grid)
+        wanted |= {event.uuid, event.follows(grid), None if parent is None else parent.uuid}
+    return renamed.targets(session, (uuid for uuid in wanted if uuid is not None))
+
+
+def _event(message: Received, event: LifeCycle, grid: UUID, names: renamed.Names) -> _Event:
+    target, follows = event.target(grid), event.follows(grid)
+    own = names.get(target, target)
+    # Which acquisition a grid belongs to is looked at with what is known of it.
+    if (
+        follows is not None
+        and event.entity is not Entity.GRID
+        and own != names.get(follows, follows)
+    ):
+        raise MessageRejected(
+            f"uuid: is not the uuid that follows from grid {grid} and the natural id",
+            fields=["uuid"],
+        )
+    parent = event.parent(grid)
+    if parent is not None:
+        parent = parent._replace(uuid=names.get(parent.uuid, parent.uuid))
+    return _Event(message, event, grid, own, parent)
 
 
 def _apply_kind(
@@ -193,7 +224,8 @@ def _can_make(one: _Event) -> bool:
 
 def _check(one: _Event, owner: tuple[UUID, UUID], parent_grids: Mapping[UUID, UUID]) -> None:
     grid, belongs_to = owner
-    if grid != one.grid:
+    # That of an acquisition which a client named does not follow from it.
+    if grid != one.grid and one.event.entity is not Entity.ACQUISITION:
         raise MessageRejected(f"grid_uuid: {one.target} is on grid {grid}", fields=["grid_uuid"])
     if one.parent is None:
         return

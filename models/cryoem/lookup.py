@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import Session, col
 
+from models.cryoem import renamed
 from models.cryoem.messages import Entity
 from models.cryoem.processing_tables import HoleGroup
 from models.cryoem.tables import Atlas, AtlasTile, Grid, Hole, Micrograph, Square
@@ -40,6 +41,15 @@ _COLUMNS: Mapping[Entity, tuple[Any, Any]] = {
 def grids_of(session: Session, wanted: Mapping[Entity, Collection[UUID]]) -> dict[UUID, UUID]:
     """Return uuid → grid uuid, of those that are known; one query per kind."""
     return dict(_found(session, wanted))
+
+
+def grids_by_any_name(
+    session: Session, wanted: Mapping[Entity, Collection[UUID]]
+) -> dict[UUID, UUID]:
+    """Return uuid → grid uuid, also of those that are no row's own uuid, but another name."""
+    found = grids_of(session, wanted)
+    others = {uuid for uuids in wanted.values() for uuid in uuids} - set(found)
+    return found | renamed.grids(session, others)
 
 
 def _found(

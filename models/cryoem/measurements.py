@@ -14,9 +14,9 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from core.errors import MessageRejected
-from domains.cryoem import ids
 from domains.cryoem.metrics import METRIC_OF
 from models import inbox
+from models.cryoem import renamed
 from models.cryoem.judging import Judged, Sample, judge
 from models.cryoem.messages import Measurement as Measured
 from models.cryoem.processing_tables import CurrentMeasurement, Measurement
@@ -35,6 +35,8 @@ class Recorded:
 
     done: list[Received] = field(default_factory=list)
     waiting: list[Missing] = field(default_factory=list)
+    #: The micrographs that were measured, each once.
+    micrographs: list[UUID] = field(default_factory=list)
     values: int = 0
     #: The values that were judged, in order of their grid and metric.
     judged: list[Judged] = field(default_factory=list)
@@ -47,6 +49,8 @@ class _Owner:
     grid: UUID
     hole: UUID
     square: UUID
+    #: EPU's id of the hole.
+    hole_id: int
 
 
 def record(session: Session, items: Sequence[Item], *, now: datetime) -> Recorded:
@@ -61,13 +65,16 @@ def record(session: Session, items: Sequence[Item], *, now: datetime) -> Recorde
     recorded = Recorded()
     targets = {measured.target() for _, measured in items}
     owners = _owners(session, targets)
+    names: renamed.Names = {}
     if len(owners) < len(targets):
         inbox.before_waiting(session)
-        owners |= _owners(session, targets - set(owners))
+        unknown = targets - set(owners)
+        names = renamed.targets(session, unknown)
+        owners |= _owners(session, {names.get(one, one) for one in unknown})
     rows: list[dict[str, Any]] = []
     samples: list[Sample] = []
     for message, measured in items:
-        target = measured.target()
+        target = names.get(measured.target(), measured.target())
         owner = owners.get(target)
         if owner is None:
             recorded.waiting.append(Missing(message, "micrograph", str(target)))
@@ -77,6 +84,7 @@ def record(session: Session, items: Sequence[Item], *, now: datetime) -> Recorde
         rows += _rows(message, measured, target, owner)
         samples += _samples(message, measured, target, owner)
     recorded.values = len(rows)
+    recorded.micrographs = list(dict.fromkeys(row["micrograph_uuid"] for row in rows))
     recorded.judged, repeated = judge(session, samples, now=now)
     recorded.weighed = weigh(session, recorded.judged, now=now)
     new = [row for row in rows if row["message_seq"] not in repeated]
@@ -88,7 +96,9 @@ def record(session: Session, items: Sequence[Item], *, now: datetime) -> Recorde
 def _owners(session: Session, micrographs: Iterable[UUID]) -> dict[UUID, _Owner]:
     found: dict[UUID, _Owner] = {}
     hole, uuid = col(Micrograph.hole_uuid), col(Micrograph.uuid)
-    statement = select(uuid, col(Micrograph.grid_uuid), hole, col(Hole.square_uuid))
+    statement = select(
+        uuid, col(Micrograph.grid_uuid), hole, col(Hole.square_uuid), col(Hole.hole_id)
+    )
     for part in chunks(list(micrographs)):
         rows = session.execute(
             statement.join(Hole, col(Hole.uuid) == hole).where(one_of(session, uuid, part))
@@ -99,7 +109,7 @@ def _owners(session: Session, micrographs: Iterable[UUID]) -> dict[UUID, _Owner]
 
 def _check(measured: Measured, owner: _Owner) -> None:
     hole = measured.foilhole_id
-    if hole is not None and ids.hole_uuid(owner.grid, hole) != owner.hole:
+    if hole is not None and hole != owner.hole_id:
         raise MessageRejected(
             f"foilhole_id: the micrograph does not show hole {hole}", fields=["foilhole_id"]
         )

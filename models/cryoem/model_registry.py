@@ -11,6 +11,7 @@ from sqlmodel import Session, col
 
 from core.errors import BadInput, NotFound
 from domains.cryoem.metrics import CTF, MOTION, PARTICLES
+from models import audit
 from models.cryoem.decision_tables import PredictionModel, QualityMetric
 from models.cryoem.weight_tables import InitialWeight
 from models.sql import insert_ignore, insert_or_replace
@@ -88,6 +89,7 @@ def register(session: Session, model: Known, *, now: datetime) -> None:
             "said of it."
         )
     ensure(session, [model], now=now)
+    audit.note(session, "prediction_model", model.name, after=vars(model))
 
 
 def describe(
@@ -116,7 +118,16 @@ def begin_with(session: Session, model: str, weight: float, *, metric: str | Non
     if metric is not None:
         known_metrics(session, metric)
     row = {"model_name": model, "metric_name": metric or EVERY_METRIC, "weight": weight}
+    was = session.scalar(
+        select(col(InitialWeight.weight)).where(
+            col(InitialWeight.model_name) == model,
+            col(InitialWeight.metric_name) == row["metric_name"],
+        )
+    )
     insert_or_replace(session, InitialWeight, [row], unique=["model_name", "metric_name"])
+    before = None if was is None else {"weight": was}
+    about = f"{model} {metric or 'every metric'}"
+    audit.note(session, "initial_weight", about, before=before, after={"weight": weight})
 
 
 def known_model(session: Session, name: str) -> PredictionModel:

@@ -1,13 +1,15 @@
 """What models learned about a grid: the latest value of each parameter."""
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
 from models import inbox
+from models.cryoem import renamed
 from models.cryoem.decision_tables import PredictionModel, QualityMetric
 from models.cryoem.lookup import grids_of
 from models.cryoem.messages import Entity
@@ -17,6 +19,10 @@ from models.inbox import Missing, Received
 from models.sql import insert_ignore, insert_or_replace
 
 ParameterItem = tuple[Received, ParameterMessage]
+#: Groups of parameters about a square or hole: named by the group itself, or by its keys.
+COORDINATES: Final = "coordinates:"
+CLUSTERS: Final = "cluster_indices"
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEY = ("grid_uuid", "model_name", "metric_name", "parameter_group", "key")
 
 
@@ -26,6 +32,7 @@ def apply(session: Session, items: Sequence[ParameterItem]) -> tuple[list[Receiv
     if any(_missing(message, one, grids, metrics) for message, one in items):
         inbox.before_waiting(session)
         grids, metrics = _look(session, items)
+    names = _names(session, [one for _, one in items])
     done: list[Received] = []
     waiting: list[Missing] = []
     latest: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -35,7 +42,7 @@ def apply(session: Session, items: Sequence[ParameterItem]) -> tuple[list[Receiv
             waiting.append(missing)
             continue
         done.append(message)
-        row = _row(message, one)
+        row = _row(message, one, names)
         latest[tuple(row[name] for name in _KEY)] = row
     rows = list(latest.values())
     models = {
@@ -62,13 +69,30 @@ def _missing(
     return None
 
 
-def _row(message: Received, one: ParameterMessage) -> dict[str, Any]:
+def _names(session: Session, said: Sequence[ParameterMessage]) -> dict[str, str]:
+    """Return the texts that name squares and holes otherwise → those of the rows' own uuids."""
+    texts = {
+        one.group.removeprefix(COORDINATES) for one in said if one.group.startswith(COORDINATES)
+    }
+    texts |= {one.key for one in said if one.group == CLUSTERS}
+    uuids = {text: UUID(text) for text in texts if _UUID.fullmatch(text)}
+    names = renamed.targets(session, uuids.values())
+    return {text: str(names[uuid]) for text, uuid in uuids.items() if uuid in names}
+
+
+def _row(message: Received, one: ParameterMessage, names: Mapping[str, str]) -> dict[str, Any]:
+    group, key = one.group, one.key
+    if group.startswith(COORDINATES):
+        about = group.removeprefix(COORDINATES)
+        group = COORDINATES + names.get(about, about)
+    elif group == CLUSTERS:
+        key = names.get(key, key)
     return {
         "grid_uuid": one.grid_uuid,
         "model_name": one.prediction_model_name,
         "metric_name": one.metric or "",
-        "parameter_group": one.group,
-        "key": one.key,
+        "parameter_group": group,
+        "key": key,
         "value": float(one.value),
         "message_seq": message.seq,
         "message_uuid": message.id,

@@ -16,7 +16,7 @@ from sqlmodel import Session, col
 
 from domains.cryoem.ids import decision_uuid
 from domains.cryoem.planners import PlannerName, planner_of
-from domains.cryoem.planning import Floats
+from domains.cryoem.planning import Floats, minutes_left
 from domains.cryoem.policy import Policy, Selection, select_holes, select_square
 from models.columns import Array, hex_of
 from models.cryoem import decisions, hole_scores, orders, session_life, wanting
@@ -40,6 +40,8 @@ class Ways:
     ctf_cutoff: float
     #: Holes whose order Athena is told.
     order_holes: int
+    #: How long a session is to take.
+    session_hours: float
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Refreshed:
     selections: list[Selection]
 
 
-def prepare(session: Session, grid: UUID, ways: Ways) -> Prepared:
+def prepare(session: Session, grid: UUID, ways: Ways, *, now: datetime) -> Prepared:
     """Read the grid, score and order its holes; changes nothing."""
     # Before all else: what is asked for from here on may be missed, and so must stay.
     plan = wanting.plan_of(session, grid)
@@ -73,7 +75,9 @@ def prepare(session: Session, grid: UUID, ways: Ways) -> Prepared:
     read = read_grid(session, grid, ctf_cutoff=ways.ctf_cutoff)
     if read is None or not read.predicted:
         return Prepared(planner, plan.refresh_wanted_at, None, [], [], {})
-    planned = planner_of(planner)(read.state)
+    began = session_life.began_at(session, grid)
+    minutes = minutes_left(began, now, hours=ways.session_hours)
+    planned = planner_of(planner, minutes=minutes)(read.state)
     # Only those that are next: weights change what is selected nearly everywhere, all the time.
     upcoming = set(read.state.square[planned.order[: ways.order_holes]].tolist())
     stale = _stale(session, read, ways.policy.threshold, upcoming)

@@ -1,4 +1,4 @@
-"""When a session has ended, and when it has begun again."""
+"""When a session began, has ended, and has begun again."""
 
 from datetime import datetime
 from uuid import UUID
@@ -33,6 +33,15 @@ def has_ended(session: Session, grid: UUID) -> bool:
         .where(col(Grid.uuid) == grid)
     )
     return session.scalar(statement) is not None
+
+
+def began_at(session: Session, grid: UUID) -> datetime | None:
+    """Return when a grid's session began; None where nobody told."""
+    return session.scalar(
+        select(col(Acquisition.started_at))
+        .join(Grid, col(Grid.acquisition_uuid) == col(Acquisition.uuid))
+        .where(col(Grid.uuid) == grid)
+    )
 
 
 def reopen(session: Session, grid: UUID, *, newest_file: datetime) -> bool:

@@ -9,10 +9,12 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from core.ids import ATHANOR, derived
+from models import audit
 from models.cryoem.judging import Judged, Sample, locked
 from models.cryoem.tables import Hole, Micrograph
 from models.cryoem.weighing import weigh
 from models.cryoem.weight_tables import GridPlan
+from models.cryoem.weights import stored
 from models.sql import chunks, insert_or_replace
 
 #: Bits of a uuid that are left out, so that JSON's numbers hold the others.
@@ -52,6 +54,7 @@ def suppose(
     """
     ground = (grid, metric)
     step = locked(session, {ground}, now=now)[ground].count
+    before = stored(session, [grid]).get(ground, {})
     changed = False
     numbered = list(enumerate(qualities, start=1))
     for part in chunks(numbered):
@@ -61,6 +64,8 @@ def suppose(
         ]
         changed = bool(weigh(session, judged, now=now)) or changed
     if changed:
+        after = stored(session, [grid]).get(ground, {})
+        audit.note(session, "model_weight", f"{grid} {metric}", before=before or None, after=after)
         wanted = [{"grid_uuid": grid, "refresh_wanted_at": now}]
         insert_or_replace(session, GridPlan, wanted, unique=["grid_uuid"])
     return changed

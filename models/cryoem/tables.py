@@ -282,3 +282,16 @@ class Micrograph(SQLModel, table=True):
     #: When it was said to exist no longer, and `seq` of the newest message that says whether.
     deleted_at: datetime | None = None
     life_seq: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Alias(SQLModel, table=True):
+    """Another uuid of an entity: one that follows from EPU's id, or that a client chose."""
+
+    __tablename__ = "entity_alias"  # pyright: ignore[reportAssignmentType]
+
+    uuid: UUID = Field(primary_key=True)
+    #: The uuid of its row: whoever came first named that.
+    target_uuid: UUID
+    #: What it is, one of `messages.Entity`.
+    entity: str
+    grid_uuid: UUID = Field(foreign_key="grid.uuid", index=True)

@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from models import inbox
 from models.base import DeliveryState
 from models.cryoem.decision_tables import QualityMetric
-from models.cryoem.lookup import WORDS, grids_of
+from models.cryoem.lookup import WORDS, grids_by_any_name
 from models.inbox import InboxMessage
 from models.sql import chunks
 
@@ -47,6 +47,6 @@ def wake_known(session: Session, *, now: datetime) -> int:
 def _known(session: Session, uuids: list[UUID]) -> dict[UUID, list[UUID]]:
     """Return the known ones of these, by grid."""
     found: dict[UUID, list[UUID]] = {}
-    for uuid, grid in grids_of(session, dict.fromkeys(WORDS, uuids)).items():
+    for uuid, grid in grids_by_any_name(session, dict.fromkeys(WORDS, uuids)).items():
         found.setdefault(grid, []).append(uuid)
     return found

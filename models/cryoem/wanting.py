@@ -13,6 +13,7 @@ from sqlalchemy import or_, select, update
 from sqlmodel import Session, col
 
 from domains.cryoem.planners import PlannerName
+from models import audit
 from models.cryoem.weight_tables import GridPlan
 from models.sql import insert_or_replace
 
@@ -68,5 +69,8 @@ def done(session: Session, grid: UUID, *, seen: datetime | None, now: datetime) 
 
 def choose(session: Session, grid: UUID, planner: PlannerName | None, *, now: datetime) -> None:
     """Set who plans the grid, None for what the settings say, and ask for a new order."""
+    was = session.scalar(select(col(GridPlan.planner)).where(col(GridPlan.grid_uuid) == grid))
     row = {"grid_uuid": grid, "planner": planner, "refresh_wanted_at": now}
     insert_or_replace(session, GridPlan, [row], unique=["grid_uuid"])
+    before, after = {"planner": was}, {"planner": planner}
+    audit.note(session, "grid_plan", grid, before=before, after=after)

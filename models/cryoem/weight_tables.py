@@ -48,7 +48,9 @@ class ModelWeightHistory(SQLModel, table=True):
     """
 
     __tablename__ = "model_weight_history"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (Index("ix_model_weight_history_grid", "grid_uuid", "metric_name", "step"),)
+    __table_args__ = (
+        Index("ix_model_weight_history_grid", "grid_uuid", "model_name", "changed_at"),
+    )
 
     #: The inbox message that brought the measurement; negative for what no message brought.
     message_seq: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs=_GIVEN)

@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 from core.ids import ATHANOR, derived
 from domains.cryoem.joining import joined
 from domains.cryoem.weights import normalised
+from models import audit
 from models.cryoem.decision_tables import (
     CurrentPrediction,
     Level,
@@ -127,8 +128,10 @@ def put(
     """
     ground = (grid, metric)
     step = locked(session, {ground}, now=now)[ground].count
-    after = normalised({**stored(session, [grid]).get(ground, {}), **weights})
+    before = stored(session, [grid]).get(ground, {})
+    after = normalised({**before, **weights})
     write(session, {ground: after}, now=now)
+    audit.note(session, "model_weight", f"{grid} {metric}", before=before or None, after=after)
     note(session, ground, after, step=step, now=now)
     return after
 

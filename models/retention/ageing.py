@@ -2,14 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    any_,
+    column,
+    delete,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlmodel import Session, SQLModel
 
 from models.retention.conditions import Reckoning
 from models.retention.rules import Rule
 from models.sql import table_of
+
+#: Until the end of the transaction.
+_BY_INDEX: Final = select(
+    *(func.set_config(f"enable_{way}", "off", True) for way in ("seqscan", "bitmapscan"))
+)
 
 #: The key of a row, in the order of the table's primary key.
 Key = tuple[Any, ...]
@@ -71,6 +86,37 @@ def step(
     else:
         done = 0
     return Step(done, found[-1] if len(found) == limit else None)
+
+
+def some(
+    session: Session,
+    model: type[SQLModel],
+    condition: ColumnElement[bool],
+    *,
+    limit: int,
+    change: Mapping[str, Any] | None = None,
+) -> int:
+    """Delete (or change) so many of the rows that fit, in no order; return how many there were.
+
+    None that fitted stays or is passed over but who works on a row meanwhile keeps it: so each
+    step looks at little more than it deletes, however many rows there are.
+    """
+    table = table_of(model)
+    if session.get_bind().dialect.name == "sqlite":
+        place: Any = column("rowid")
+        chosen = place.in_(select(place).select_from(table).where(condition).limit(limit))
+    else:
+        # Planned for few of many rows: what a session has lies together, and not at the front.
+        session.execute(_BY_INDEX)
+        place = column("ctid")
+        wanted = select(place).select_from(table).where(condition).limit(limit)
+        locked = wanted.with_for_update(skip_locked=True, of=table)
+        chosen = place == any_(func.array(locked.correlate(None).scalar_subquery()))
+    return session.execute(
+        (delete(model) if change is None else update(model).values(**change))
+        .where(chosen)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _key(keys: Sequence[Any]) -> Any:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, t
 from sqlmodel import Session, SQLModel, col
 
 from core.errors import NotFound, SessionHeld
+from models import audit
 from models.base import DeliveryState
 from models.cryoem.decision_tables import AthenaSession
 from models.cryoem.instructions.tables import (
@@ -24,10 +25,11 @@ from models.cryoem.instructions.tables import (
 )
 from models.cryoem.tables import Acquisition, Grid
 from models.inbox import InboxMessage
-from models.retention import conditions, holds
-from models.retention.ageing import Step, count_where, step
+from models.retention import ageing, conditions, holds
+from models.retention.ageing import count_where
 from models.retention.subtree import ACQUISITION, BRANCHES, DRAINS, ROOT, Branch, agents_of
 from models.retention.tables import SessionHold, SessionRemoval, SessionRestore
+from models.sql import CHUNK, chunks, one_of
 
 #: How the inbox calls what retention did; no sender can bring one.
 REMOVED: Final = "athanor.session.removed"
@@ -52,6 +54,9 @@ class Cut:
     table: type[SQLModel]
     condition: ColumnElement[bool]
     change: Mapping[str, Any] | None = None
+    #: Column by which the rows are found, and the query for its values; None: by the condition.
+    column: Any = None
+    values: Any = None
 
     @property
     def name(self) -> str:
@@ -212,7 +217,10 @@ def cuts(grid: UUID, *, now: datetime) -> list[Cut]:
 
 
 def _cut(branch: Branch, grid: UUID) -> Cut:
-    return Cut(branch.table, branch.belongs(grid))
+    if branch.parents is None:
+        return Cut(branch.table, branch.belongs(grid))
+    column, values = branch.parents.column, branch.parents.of(grid)
+    return Cut(branch.table, branch.belongs(grid), column=column, values=values)
 
 
 def count(session: Session, grid: UUID, *, now: datetime) -> dict[str, int]:
@@ -226,17 +234,32 @@ def count(session: Session, grid: UUID, *, now: datetime) -> dict[str, int]:
     return {name: number for name, number in found.items() if number}
 
 
-def cut(session: Session, one: Cut, *, limit: int) -> Step:
-    """Do the next part of a cut."""
-    return step(session, one.table, one.condition, limit=limit, change=one.change)
+def parts(session: Session, one: Cut, *, limit: int) -> list[ColumnElement[bool]]:
+    """Return the conditions of a cut's parts, none of which is looked at twice."""
+    if one.column is None:
+        return [one.condition]
+    values = list(session.scalars(one.values))
+    return [one_of(session, one.column, part) for part in chunks(values, min(limit, CHUNK))]
 
 
-def end(session: Session, grid: UUID, *, now: datetime) -> dict[str, int]:
-    """Delete the session itself, when nothing of it is left; return what went."""
+def cut(session: Session, one: Cut, part: ColumnElement[bool], *, limit: int) -> int:
+    """Do a step of a part of a cut; return how many rows it was, less than the limit at the end."""
+    return ageing.some(session, one.table, part, limit=limit, change=one.change)
+
+
+def end(
+    session: Session, grid: UUID, *, now: datetime, before: Mapping[str, int]
+) -> dict[str, int]:
+    """Delete the session itself, when nothing of it is left; return what went.
+
+    `before` is what went in earlier transactions, for the audit.
+    """
     alone = _is_alone(session, grid)
     acquisition = session.scalar(
         select(col(Grid.acquisition_uuid)).where(col(Grid.uuid) == grid).with_for_update()
     )
+    if acquisition is None:  # another run was first
+        return {}
     session.execute(delete(SessionRestore).where(col(SessionRestore.grid_uuid) == grid))
     session.execute(delete(Grid).where(col(Grid.uuid) == grid))
     gone = {ROOT.name: 1}
@@ -246,6 +269,10 @@ def end(session: Session, grid: UUID, *, now: datetime) -> dict[str, int]:
     session.execute(
         update(SessionRemoval).where(col(SessionRemoval.grid_uuid) == grid).values(ended_at=now)
     )
+    removal = session.get_one(SessionRemoval, grid)
+    rows = {table: number for table, number in {**before, **gone}.items() if number}
+    told = {"name": removal.name, "archive": removal.archive, "rows": rows}
+    audit.note(session, ROOT.name, grid, before=told)
     return gone
 
 

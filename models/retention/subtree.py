@@ -5,6 +5,7 @@ The same list says what is exported (the other way round), counted and deleted.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
@@ -35,6 +36,7 @@ from models.cryoem.processing_tables import (
 )
 from models.cryoem.tables import (
     Acquisition,
+    Alias,
     Atlas,
     AtlasTile,
     Grid,
@@ -60,13 +62,23 @@ Belongs = Callable[[UUID], ColumnElement[bool]]
 
 
 @dataclass(frozen=True)
+class Parents:
+    """What rows are found by that are many, and have no index by their session."""
+
+    column: Any
+    #: The query for the uuids that a session's rows have in that column.
+    of: Callable[[UUID], Any]
+
+
+@dataclass(frozen=True)
 class Branch:
     """The rows of a session in one table."""
 
     table: type[SQLModel]
     belongs: Belongs
+    parents: Parents | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What the table is called."""
         return str(self.table.__tablename__)
@@ -80,19 +92,19 @@ def _by_key(table: Any) -> Branch:
     return Branch(table, lambda grid: col(table.key) == str(grid))
 
 
-def _of_target(grid: UUID) -> ColumnElement[bool]:
-    # By target, as the index is.
-    targets = union_all(
+def _by_parent(table: Any, column: Any, parents: Callable[[UUID], Any]) -> Branch:
+    return Branch(table, lambda grid: column.in_(parents(grid)), Parents(column, parents))
+
+
+def _targets(grid: UUID) -> Any:
+    return union_all(
         *(select(col(one.uuid)).where(col(one.grid_uuid) == grid) for one in (Square, Hole)),
         select(col(HoleGroup.uuid)).where(col(HoleGroup.grid_uuid) == grid),
     )
-    return col(Prediction.target_uuid).in_(targets)
 
 
-def _of_micrograph(grid: UUID) -> ColumnElement[bool]:
-    return col(Measurement.micrograph_uuid).in_(
-        select(col(Micrograph.uuid)).where(col(Micrograph.grid_uuid) == grid)
-    )
+def _micrographs(grid: UUID) -> Any:
+    return select(col(Micrograph.uuid)).where(col(Micrograph.grid_uuid) == grid)
 
 
 def _of_group(grid: UUID) -> ColumnElement[bool]:
@@ -168,9 +180,9 @@ BRANCHES: Final = (
     _by_grid(HoleScore),
     _by_grid(GridPlan),
     _by_grid(CurrentMeasurement),
-    Branch(Measurement, _of_micrograph),
+    _by_parent(Measurement, col(Measurement.micrograph_uuid), _micrographs),
     _by_grid(CurrentPrediction),
-    Branch(Prediction, _of_target),
+    _by_parent(Prediction, col(Prediction.target_uuid), _targets),
     _by_grid(ModelWeightHistory),
     _by_grid(ModelWeight),
     _by_grid(MetricStatistics),
@@ -182,6 +194,7 @@ BRANCHES: Final = (
     _by_grid(AthenaSession),
     _by_key(OutboxMessage),
     _by_key(InboxMessage),
+    _by_grid(Alias),
     _by_grid(Micrograph),
     _by_grid(Hole),
     Branch(TileSquare, _on_tile),

@@ -4,6 +4,8 @@ The same can be done through `POST /instructions/{id}/approve` and `reject`. Who
 decides; a run whose instructions are all judged goes on, and says by whom they were.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -24,8 +26,11 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from blocks.resources import Resources, current
+from core.caller import Caller, asking
 from core.errors import Conflict
+from core.permissions import Permission, Role
 from domains.cryoem.instructions import Held, Status
+from models import audit
 from models.cryoem.instructions.tables import Instruction
 from tasks.cryoem import instructing
 from tasks.cryoem.approvals import SHOWN, Answer, Judged, Line, Waiting, fate_of, line_of
@@ -79,20 +84,36 @@ async def carry_out(waiting: Waiting, answer: Answer) -> Judged:
         if meant and line.number not in meant:
             continue
         try:
-            if answer.answer == "approve":
-                found = await instructing.approve(here, line.id, by=answer.by)
-                judged.approved += found.judged_by == answer.by
-            else:
-                found = await instructing.reject(
-                    here, line.id, by=answer.by, reason=answer.reason or None
-                )
-                judged.rejected += found.judged_by == answer.by
+            with _written_down(line, answer):
+                if answer.answer == "approve":
+                    found = await instructing.approve(here, line.id, by=answer.by)
+                    judged.approved += found.judged_by == answer.by
+                else:
+                    found = await instructing.reject(
+                        here, line.id, by=answer.by, reason=answer.reason or None
+                    )
+                    judged.rejected += found.judged_by == answer.by
         except Conflict as conflict:
             judged.elsewhere[line.number] = str(conflict)
         else:
             if found.judged_by != answer.by:
                 judged.elsewhere[line.number] = fate_of(found)
     return judged
+
+
+@contextmanager
+def _written_down(line: Line, answer: Answer) -> Iterator[None]:
+    """Have the audit tell of an answer, as one of whoever is named in it.
+
+    Prefect tells us of nobody who they are: the name is what the person typed, and the audit says
+    that it is not more.
+    """
+    who = Caller(
+        answer.by, "unverified", Role.OPERATOR, frozenset({Permission.INSTRUCTIONS_APPROVE}), None
+    )
+    trail = audit.elsewhere("prefect", APPROVE, about=line.id, ident=flow_run.id)
+    with asking(who), audit.following(trail):
+        yield
 
 
 @task(name="report what was judged")

@@ -13,7 +13,7 @@ from sqlmodel import Session, col
 from domains.cryoem.metrics import CTF, MOTION
 from models.cryoem.emitted import emit
 from models.cryoem.model_registry import known_metrics, known_model
-from models.cryoem.smartem.known import known
+from models.cryoem.smartem.known import known, known_by_any_name
 from models.cryoem.smartem.prediction_views import (
     CtfEstimationCompletedRequest,
     CtfEstimationRegisteredRequest,
@@ -105,9 +105,9 @@ def _square(session: Session, asked: QualityPredictionCreateRequest) -> UUID:
     if asked.metric_name is not None:
         known_metrics(session, asked.metric_name)
     if asked.foilhole_uuid is not None:
-        return known(session, Hole, asked.foilhole_uuid).square_uuid
+        return known_by_any_name(session, Hole, asked.foilhole_uuid).square_uuid
     assert asked.gridsquare_uuid is not None  # noqa: S101 (validated)
-    return known(session, Square, asked.gridsquare_uuid).uuid
+    return known_by_any_name(session, Square, asked.gridsquare_uuid).uuid
 
 
 def _prediction(asked: QualityPredictionCreateRequest) -> dict[str, Any]:

@@ -96,11 +96,12 @@ class EntityHandler:
         outcome.bells = self._wake(session, new, now)
         outcome.events = [about(DISCOVERED, grid) for grid in applied.new_grids]
         told: list[Emitted] = []
-        squares = {
+        listed = {
             ids.square_uuid(one.grid_uuid, one.manifest.square_id): len(one.manifest.holes)
             for one in said
             if isinstance(one, EpuSquareMessage) and one.manifest.holes
         }
+        squares = {applied.names.get(uuid, uuid): count for uuid, count in listed.items()}
         for square in completeness.note_holes(session, squares, now=now):
             fields = {"uuid": square, "grid_uuid": self._grid, "count": squares[square]}
             told.append(Emitted("gridsquare.registered", fields, str(self._grid)))

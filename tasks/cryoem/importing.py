@@ -1,7 +1,7 @@
 """Bring a session back from its archive: checked as a whole first, then table by table."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from models.retention.archive.restoring import Conflicts
 from models.retention.tables import SessionRestore
 
 #: Rows that are stored in one transaction.
-_BATCH: Final = 1_000
+_BATCH: Final = 2_000
 
 Progress = Callable[[str, int], None]
 
@@ -78,12 +78,13 @@ def _import(database: Database, path: Path, limit: int, progress: Progress) -> I
                         if begun is None:
                             restoring.compare(session, branch, part, conflicts)
             conflicts.refuse()
+        checked = archive.pieces
     new: dict[str, int] = {}
     if not there:
         if begun is None:
             with database.transaction() as session:
                 begun = restoring.begin(session, manifest, now=utcnow())
-        new = _restore(database, path, manifest, begun, limit, progress)
+        new = _restore(database, path, manifest, begun, checked, limit, progress)
     return Imported(
         grid_uuid=manifest.grid_uuid,
         name=manifest.name,
@@ -98,12 +99,13 @@ def _restore(
     path: Path,
     manifest: Manifest,
     restore: SessionRestore,
+    checked: Sequence[bytes],
     limit: int,
     progress: Progress,
 ) -> dict[str, int]:
     numbers = Restored(restore.first_seq, manifest.numbers)
     new: dict[str, int] = {}
-    with files.opened(path, limit=limit) as archive:
+    with files.opened(path, limit=limit, checked=checked) as archive:
         if archive.manifest.digest != manifest.digest:
             raise ArchiveRefused("It was changed while it was read.")
         for member, (branch, rows) in enumerate(Checker(archive).tables()):

@@ -13,14 +13,13 @@ from sqlmodel import Session
 
 from core import metrics
 from core.clock import utcnow
-from core.errors import Conflict
 from core.instruction_settings import InstructionSettings
 from core.settings import Settings
 from domains.cryoem.instructions import Mode, Status, Thresholds
 from messaging.launcher import Launcher
 from models.cryoem.emitted import Emitted, emit_all
-from models.cryoem.instructions import acking, making, sending, sessions
-from models.cryoem.instructions.acking import Acknowledged, Line, Said
+from models.cryoem.instructions import acking, connections, making, sessions
+from models.cryoem.instructions.acking import Line
 from models.cryoem.instructions.making import NewInstruction
 from models.cryoem.instructions.sessions import NewSession
 from models.cryoem.instructions.tables import AgentConnection, AgentSession, Instruction
@@ -131,40 +130,6 @@ async def cancel(
     return await _changed(where, work)
 
 
-async def acknowledge(
-    where: Instructing, *, agent_id: str, session_id: str, instruction_id: UUID, said: Said
-) -> Acknowledged:
-    """Take what an agent says of an instruction; said again, it changes nothing.
-
-    Raises:
-        NotFound: The instruction is not one of this agent and session.
-        Conflict: It contradicts what is known. It is kept in the trail all the same.
-    """
-
-    def work(session: Session) -> tuple[Acknowledged, list[Bell]]:
-        done = acking.acknowledge(
-            session,
-            agent_id=agent_id,
-            session_id=session_id,
-            instruction_id=instruction_id,
-            said=said,
-            now=utcnow(),
-        )
-        told = [] if done.repeated or not done.ack.accepted else [done.instruction]
-        return done, tell(session, UPDATED, told, where.settings)
-
-    done, bells = await where.database.write(work)
-    if not done.ack.accepted:
-        raise Conflict(
-            f"Instruction {instruction_id} is {done.instruction.status}: that it is "
-            f"{said.status} contradicts this. It is kept in its trail."
-        )
-    if not done.repeated:
-        count([done.instruction])
-    await ring(where, bells)
-    return done
-
-
 async def heartbeat(where: Instructing, *, agent_id: str, session_id: str) -> AgentConnection:
     """Note that an agent lives."""
     return await where.database.write(
@@ -198,7 +163,7 @@ async def expire(where: Instructing) -> list[Instruction]:
 async def report_offline(where: Instructing, *, now: datetime | None = None) -> list[AgentSession]:
     """Find agents that are heard of no more, say of an API that was killed, and report them."""
     gone = await where.database.write(
-        sending.find_offline,
+        connections.find_offline,
         now=now or utcnow(),
         stale_seconds=where.settings.instructions.offline_seconds,
     )

@@ -52,12 +52,10 @@ class MeasurementHandler:
             grids = values.put(session, recorded.judged, now=now)
             known = athena.registered_among(session, grids)
             bells += [(SUBMIT_VALUES, str(grid)) for grid in sorted(known)]
-        done = {message.seq for message in recorded.done}
-        micrographs = dict.fromkeys(one.target() for message, one in items if message.seq in done)
         return Outcome(
             done=recorded.done,
             waiting=recorded.waiting,
-            news=live.measured(session, list(micrographs)),
+            news=live.measured(session, recorded.micrographs),
             bells=[*bells, *((SCORES, str(grid)) for grid in recorded.weighed)],
             notes={"measurements": recorded.values, "judged": len(recorded.judged)},
         )

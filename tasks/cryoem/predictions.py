@@ -1,7 +1,7 @@
 """Record predictions and decide on them, in one transaction per batch."""
 
 from collections.abc import Sequence
-from time import monotonic
+from contextlib import nullcontext
 from uuid import UUID
 
 from prefect import task
@@ -24,9 +24,6 @@ from tasks.inbox import Outcome, drain_inbox
 from tasks.retrying import RETRIES
 from tasks.ringing import ring
 
-#: While predictions pile up, decisions rest so many times as long as they took.
-_PAUSE = 4.0
-
 
 class PredictionHandler:
     """Stores a batch of predictions of one grid and decides what they allow to decide."""
@@ -40,8 +37,6 @@ class PredictionHandler:
         self._undecided: set[UUID] = set()
         #: Where squares and holes belong, as far as it was asked.
         self._owners: Owners = {}
-        #: The monotonic time before which a full batch makes no decisions.
-        self._next_decision = 0.0
 
     def __call__(self, session: Session, batch: Sequence[Received]) -> Outcome:
         """Record and decide."""
@@ -81,17 +76,16 @@ class PredictionHandler:
         the square, decisions would hold up the predictions that they are to rest on.
         """
         self._undecided |= recorded.squares_of_holes
-        began = monotonic()
-        if full and began < self._next_decision:
+        pace = self._here.decision_pace
+        if full and pace.rests():
             decisions.postpone(session, recorded.squares_of_holes, utcnow())
             if not recorded.squares:
                 return Decided()
             return self.decide(session, recorded.squares, set())
-        made = self.decide(session, recorded.squares, self._undecided)
+        with pace.working() if full else nullcontext():
+            made = self.decide(session, recorded.squares, self._undecided)
         # Lost with a transaction that fails, they are found again by their postponement.
         self._undecided = set()
-        ended = monotonic()
-        self._next_decision = ended + _PAUSE * (ended - began)
         return made
 
     def decide(self, session: Session, squares: set[UUID], squares_of_holes: set[UUID]) -> Decided:

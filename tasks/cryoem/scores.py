@@ -89,7 +89,7 @@ class RefreshHandler:
     async def _refresh(self, lease: DrainLease, drained: Drained) -> None:
         here, began = self._here, monotonic()
         ways = _ways(here)
-        prepared = await here.database.read(refreshing.prepare, self._grid, ways)
+        prepared = await here.database.read(refreshing.prepare, self._grid, ways, now=utcnow())
         done, bells, instructed = await here.database.write(self._carry_out, lease, prepared, ways)
         self._rests_until = monotonic() + _PAUSE * (monotonic() - began)
         drained.batches += 1
@@ -131,7 +131,13 @@ class RefreshHandler:
 
 def _ways(here: Resources) -> Ways:
     chosen = here.settings.decisions
-    return Ways(here.policy, PlannerName(chosen.planner), chosen.ctf_cutoff, chosen.order_holes)
+    return Ways(
+        here.policy,
+        PlannerName(chosen.planner),
+        ctf_cutoff=chosen.ctf_cutoff,
+        order_holes=chosen.order_holes,
+        session_hours=chosen.session_hours,
+    )
 
 
 @task(name="refresh scores and order", **RETRIES)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
+from tests.support import PATIENCE
 
 #: Root may do anything to any file: without these rights of its own it is as others are.
 #: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, out of the set that the next program may have.
@@ -50,7 +51,7 @@ def athanor(
     *arguments: str | Path,
     environment: Mapping[str, str],
     largest_file: int = 0,
-    timeout: float = 60,
+    timeout: float = PATIENCE,
 ) -> Ended:
     """Run a command with nobody's special rights; `largest_file` bounds what it writes, in bytes.
 

@@ -18,10 +18,7 @@ from entrypoints.ports import free_port
 from tests import compose
 from tests.acceptance.processes import Process
 from tests.conftest import ROOT
-from tests.support import wait_for
-
-#: Prefect takes its time to start on a machine that does other things too.
-PATIENCE = 180.0
+from tests.support import PATIENCE, wait_for
 
 _MODULES = {"athanor": "entrypoints.cli", "prefect": "prefect"}
 
@@ -119,7 +116,7 @@ class Installation:
 
     def done(self, job: Process) -> None:
         """Wait until a job has done its work."""
-        code = job.ended(timeout=PATIENCE)
+        code = job.ended()
         assert code == 0, job.output()
 
     def start_as_many_as_there_shall_be(self, name: str) -> list[Process]:
@@ -149,12 +146,12 @@ class Installation:
                 cwd=ROOT,
                 env={**os.environ, **self.environment(name, home)},
                 capture_output=True,
-                timeout=60,
+                timeout=PATIENCE,
                 check=False,
             )
             return asked.returncode == 0
 
-        wait_for(healthy, timeout=PATIENCE, what=f"{name} to be healthy")
+        wait_for(healthy, what=f"{name} to be healthy")
 
     def stop_all(self) -> dict[str, tuple[int, str]]:
         """Stop everything as Compose does; return exit codes and outputs by log name."""

@@ -14,7 +14,7 @@ import psutil
 from entrypoints.ports import free_port
 from tests.acceptance import prefect_template
 from tests.conftest import ROOT
-from tests.support import wait_for
+from tests.support import PATIENCE, wait_for
 
 
 class Process:
@@ -52,29 +52,29 @@ class Process:
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.pid).children(recursive=True)
 
-    def says(self, text: str, *, timeout: float = 60) -> None:
+    def says(self, text: str) -> None:
         """Wait until the output has a text; fail at once when the process ends before."""
 
         def said() -> bool:
             assert text in self.output() or not self.has_ended, self.output()[-3000:]
             return text in self.output()
 
-        wait_for(said, timeout=timeout, what=f"{text!r} in {self.log.name}")
+        wait_for(said, what=f"{text!r} in {self.log.name}")
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, *, timeout: float = 30) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, timeout: float = PATIENCE) -> int:
         """Ask it to stop and return its exit code."""
         if not self.has_ended:
             self._popen.send_signal(number)
         return self._popen.wait(timeout)
 
-    def ended(self, *, timeout: float = 30) -> int:
+    def ended(self) -> int:
         """Wait until it ends by itself; return its exit code."""
-        return self._popen.wait(timeout)
+        return self._popen.wait(PATIENCE)
 
     def kill(self) -> None:
         """Kill -9."""
         self._popen.kill()
-        self._popen.wait(10)
+        self._popen.wait(PATIENCE)
 
 
 class Facility:
@@ -107,20 +107,20 @@ class Facility:
 
     def up(self, *arguments: str) -> Process:
         process = self.start("up", *arguments)
-        process.says("Athanor is up", timeout=240)
+        process.says("Athanor is up")
         return process
 
     def worker(self) -> Process:
         process = self.start("worker", PREFECT_API_URL=f"{self.prefect_url}/api")
-        process.says("The worker takes runs", timeout=240)
+        process.says("The worker takes runs")
         return process
 
     def post(self, messages: list[dict]) -> None:
-        answer = httpx.post(f"{self.api_url}/messages", json=messages, timeout=60)
+        answer = httpx.post(f"{self.api_url}/messages", json=messages, timeout=PATIENCE)
         assert answer.status_code == 202, answer.text
 
     def get(self, path: str) -> dict:
-        answer = httpx.get(f"{self.api_url}{path}", timeout=30)
+        answer = httpx.get(f"{self.api_url}{path}", timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -129,14 +129,14 @@ class Facility:
         answer = httpx.post(
             f"{self.prefect_url}/api/flow_runs/filter",
             json={"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC"},
-            timeout=30,
+            timeout=PATIENCE,
         )
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def launch(self, deployment: str, **parameters: str) -> str:
         """Create a run as the UI's button does; return its id."""
-        with httpx.Client(base_url=f"{self.prefect_url}/api", timeout=30) as prefect:
+        with httpx.Client(base_url=f"{self.prefect_url}/api", timeout=PATIENCE) as prefect:
             found = prefect.get(f"/deployments/name/{deployment}/{deployment}")
             assert found.status_code == 200, found.text
             created = prefect.post(

@@ -14,8 +14,6 @@ from tests.acceptance.commands import athanor
 from tests.acceptance.processes import Facility, Process, facility
 from tests.support import wait_for
 
-pytestmark = pytest.mark.timeout(300)
-
 #: Tables of what EPU's files say, with the columns that tell when we heard of it left out.
 TABLES = (
     "acquisition",
@@ -133,7 +131,7 @@ def test_shuffled_files_and_a_killed_agent_end_as_ingest_would(
         )
     wanted = rows(home)
     assert len(wanted["square"]) == 222 + 228
-    wait_for(lambda: rows(plant.home) == wanted, timeout=60, what="the rows of ingest")
+    wait_for(lambda: rows(plant.home) == wanted, what="the rows of ingest")
     assert agent.stop() == 0
 
 
@@ -158,7 +156,7 @@ def test_agent_waits_for_an_api_that_is_away(plant: Facility, shared: Path, tmp_
     api = plant.start("api", **environment)
 
     api.says("The API is at")
-    wait_for(lambda: squares_of(plant, "bi23047-106") == 272, timeout=60, what="the squares")
+    wait_for(lambda: squares_of(plant, "bi23047-106") == 272, what="the squares")
     assert agent.stop() == 0
 
 

@@ -15,9 +15,7 @@ from models import migrations
 from models.database import Database
 from tests.acceptance.processes import Facility, facility
 from tests.conftest import ROOT
-from tests.support import wait_for
-
-pytestmark = pytest.mark.timeout(400)
+from tests.support import PATIENCE, wait_for
 
 #: What only servers have.
 SERVER = (
@@ -84,7 +82,7 @@ def test_the_agent_runs_without_the_servers_dependencies(
     for arguments in (("--help",), ("agent", "--help"), ("record", "--help"), ("replay", "--help")):
         helped = run(bare, home, "athanor", *arguments)
         assert helped.returncode == 0, helped.stderr
-    plant.start("api").says("The API is at", timeout=120)
+    plant.start("api").says("The API is at")
     epu = shared / "epu" / "dls-2024"
     watch = ("athanor", "agent", "watch", epu / "session", "--atlas", epu / "atlas", "--once")
 
@@ -109,7 +107,7 @@ def test_the_agent_runs_without_the_servers_dependencies(
 
 
 def receives_instructions(bare: Path, plant: Facility, home: Path, folder: Path) -> None:
-    with httpx.Client(base_url=plant.api_url, timeout=30) as api:
+    with httpx.Client(base_url=plant.api_url, timeout=PATIENCE) as api:
         opened = api.post("/agent/sessions", json={"agent_id": "m01-epu", "mode": "auto"})
         assert opened.status_code == 201, opened.text
         asked = {
@@ -131,17 +129,17 @@ def receives_instructions(bare: Path, plant: Facility, home: Path, folder: Path)
     )
     try:
         path = f"/instructions/{made.json()['instruction_id']}"
-        wait_for(lambda: plant.get(path)["status"] == "processed", what="an answer", timeout=60)
+        wait_for(lambda: plant.get(path)["status"] == "processed", what="an answer")
 
         def told() -> bool:
             # It says now and then how it is, not with each answer.
             status = run(bare, home, "athanor", "agent", "status").stdout
             return "as m01-epu for 1 sessions, driver dry-run" in " ".join(status.split())
 
-        wait_for(told, what="the agent's word of its instructions", timeout=60)
+        wait_for(told, what="the agent's word of its instructions")
     finally:
         watching.terminate()
-        _, said = watching.communicate(timeout=30)
+        _, said = watching.communicate(timeout=PATIENCE)
     assert watching.returncode == 0, said
     listed = run(bare, home, "athanor", "agent", "instructions", "--json")
     [one] = json.loads(listed.stdout)["instructions"]

@@ -19,7 +19,7 @@ from tests.acceptance.commands import athanor
 from tests.acceptance.processes import Facility, Process, facility
 from tests.support import wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenSession:
 
 def start_api(plant: Facility) -> Process:
     api = plant.start("api")
-    api.says("The API is at", timeout=120)
+    api.says("The API is at")
     return api
 
 
 def watch(plant: Facility, written: WrittenSession, folder: Path) -> Process:
     path_map = written.path_map.partition("=")[0] + f"={folder}"
     agent = plant.start("agent", "watch", str(folder), "--path-map", path_map)
-    agent.says("Watching", timeout=120)
+    agent.says("Watching")
     return agent
 
 
@@ -97,7 +97,7 @@ def test_an_outage_and_kills_at_any_point_lose_and_double_nothing(
     bring(files[:third])
     agent.kill()
     agent = watch(plant, written, folder)
-    wait_for(lambda: "cannot be reached" in agent.output(), timeout=60, what="the complaint")
+    wait_for(lambda: "cannot be reached" in agent.output(), what="the complaint")
     agent.kill()
     stopped = told(plant, folder)
     assert (stopped["running"], stopped["api_reachable"]) == (False, False)
@@ -106,7 +106,7 @@ def test_an_outage_and_kills_at_any_point_lose_and_double_nothing(
     # Both die while the rest is on its way.
     agent, api = watch(plant, written, folder), start_api(plant)
     bring(files[third : 2 * third])
-    wait_for(lambda: len(received(plant)) > chance.randrange(20, 60), timeout=60, what="some")
+    wait_for(lambda: len(received(plant)) > chance.randrange(20, 60), what="some")
     agent.kill()
     agent = watch(plant, written, folder)
     api.kill()
@@ -116,14 +116,14 @@ def test_an_outage_and_kills_at_any_point_lose_and_double_nothing(
     copy = folder / written.session_dir.name
     expected = {one.message_id for one in read_session(copy, atlas=folder / "atlas").messages}
     assert len(expected) == len(files)
-    wait_for(lambda: set(received(plant)) >= expected, timeout=120, what="every file's message")
+    wait_for(lambda: set(received(plant)) >= expected, what="every file's message")
 
     def is_quiet() -> bool:
         found = told(plant, folder)
         files_of = found["files"]
         return found["spool"]["messages"] == 0 and files_of["reported"] == len(files)
 
-    wait_for(is_quiet, timeout=60, what="the spool to be empty")
+    wait_for(is_quiet, what="the spool to be empty")
     assert received(plant) == Counter(dict.fromkeys(expected, 1))
     running = told(plant, folder)
     assert (running["running"], running["api_reachable"]) == (True, True)

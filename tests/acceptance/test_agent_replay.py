@@ -28,7 +28,7 @@ from tests.acceptance.processes import Facility, facility
 from tests.session_fixtures import Here
 from tests.support import wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.long
 
 #: Values by column, by key.
 Rows = dict[tuple[Any, ...], dict[str, Any]]
@@ -95,7 +95,7 @@ async def replayed(
         rf"Z:\nt32457-6={folder / 'dls'}",
         ATHANOR_HOME=str(plant.home / mode.replace(" ", "-")),
     )
-    agent.says("Watching", timeout=120)
+    agent.says("Watching")
     # A folder of its own name, which only begins to be there when the agent is running.
     played = athanor("replay", recording, folder / "dls", *MODES[mode], environment={})
     assert played.code == 0, played.errors
@@ -106,7 +106,7 @@ async def replayed(
         with here.resources.database.reading() as session:
             return set(session.scalars(select(col(InboxMessage.message_id)))) >= wanted
 
-    await wait_until(has_arrived, timeout=60, what=f"all files of the mode {mode}")
+    await wait_until(has_arrived, what=f"all files of the mode {mode}")
     assert agent.stop() == 0
     await drain_entities.fn(reading.grid_uuid)
     return reading
@@ -127,7 +127,7 @@ async def test_every_mode_and_order_ends_in_the_same_rows(
     ended: dict[str, dict[str, Rows]] = {}
     with facility(tmp_path, **settings) as plant:
         plant.environment["ATHANOR_AGENT__API_URL"] = plant.api_url
-        plant.start("api").says("The API is at", timeout=120)
+        plant.start("api").says("The API is at")
         for mode in MODES:
             folder.mkdir()
             await replayed(here, plant, recording, folder, mode)

@@ -13,9 +13,7 @@ from models.cryoem.messages import HolePrediction
 from tests.acceptance.commands import athanor
 from tests.acceptance.processes import Facility, facility
 from tests.session_fixtures import SmallSession
-from tests.support import wait_for
-
-pytestmark = pytest.mark.timeout(300)
+from tests.support import PATIENCE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +64,7 @@ def test_message_that_can_never_be_processed_is_refused_with_its_field(
         f"{plant.api_url}/messages",
         content=f"[{square()}, {body}]",
         headers={"Content-Type": "application/json"},
-        timeout=30,
+        timeout=PATIENCE,
     )
 
     assert answer.status_code == 422
@@ -96,7 +94,7 @@ def send(plant: Facility, session: SmallSession, hole: int) -> str:
     answer = httpx.post(
         f"{plant.api_url}/messages",
         json=prediction.model_dump(mode="json", exclude_none=True),
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 202
     return answer.json()["ids"][0]
@@ -105,19 +103,19 @@ def send(plant: Facility, session: SmallSession, hole: int) -> str:
 def test_prediction_waits_for_its_hole_and_is_done_when_that_comes(plant: Facility) -> None:
     session = SmallSession(squares=1, holes=1, name="late hole")
     early = send(plant, session, 101)
-    wait_for(lambda: state_of(plant, early) == "waiting", timeout=40, what="a waiting message")
+    wait_for(lambda: state_of(plant, early) == "waiting", what="a waiting message")
     shown = states(plant, "waiting")[early]
     assert "waits for hole" in shown["error"]
 
     plant.post([m.model_dump(mode="json", exclude_none=True) for m in session.all()])
 
-    wait_for(lambda: state_of(plant, early) == "done", timeout=40, what="the message's end")
+    wait_for(lambda: state_of(plant, early) == "done", what="the message's end")
 
 
 def test_spoiled_message_is_dead_says_why_and_is_done_once_it_is_mended(plant: Facility) -> None:
     session = SmallSession(squares=1, holes=1, name="spoiled")
     message = send(plant, session, 101)
-    wait_for(lambda: state_of(plant, message) == "waiting", timeout=40, what="a waiting message")
+    wait_for(lambda: state_of(plant, message) == "waiting", what="a waiting message")
     spoil(plant, message, "0.7", '"much"')
 
     still = athanor("messages", "retry", message, "--json", environment=plant.environment)
@@ -131,12 +129,15 @@ def test_spoiled_message_is_dead_says_why_and_is_done_once_it_is_mended(plant: F
     mended = athanor("messages", "retry", message, "--json", environment=plant.environment)
 
     assert mended.code == 0, mended.errors
-    wait_for(lambda: state_of(plant, message) == "done", timeout=40, what="the message's end")
+    wait_for(lambda: state_of(plant, message) == "done", what="the message's end")
 
 
 def spoil(plant: Facility, message: str, before: str, after: str) -> None:
     """Change a stored message's content behind everybody's back."""
-    with closing(sqlite3.connect(plant.home / "athanor.db", timeout=30)) as database, database:
+    with (
+        closing(sqlite3.connect(plant.home / "athanor.db", timeout=PATIENCE)) as database,
+        database,
+    ):
         changed = database.execute(
             "UPDATE inbox_message SET payload = replace(payload, ?, ?) "
             "WHERE replace(id, '-', '') = ?",

@@ -17,7 +17,7 @@ from benchmarks.services import ServiceMissing
 
 MESSAGES = 1_500
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 
 def test_every_message_takes_effect_once_through_crashes(tmp_path: Path) -> None:

@@ -13,11 +13,9 @@ from simulators.athena.faults import Faults
 from simulators.athena.server import running
 from tests.acceptance.processes import Facility, Process, facility
 from tests.session_fixtures import SmallSession, bodies
-from tests.support import selection_ids, wait_until
+from tests.support import PATIENCE, selection_ids, wait_until
 
 SQUARES = 300
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +43,7 @@ async def test_athena_holds_each_decision_once_after_workers_are_killed(plant: F
     dice = random.Random(7)
     async with (
         running(port=plant.athena_port) as athena,
-        httpx.AsyncClient(base_url=athena.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=athena.url, timeout=PATIENCE) as client,
     ):
         worker: Process = plant.worker()
         plant.post(bodies(session.all()))
@@ -53,7 +51,7 @@ async def test_athena_holds_each_decision_once_after_workers_are_killed(plant: F
         async def all_areas() -> bool:
             return await count_areas(client, session) == 2 * SQUARES
 
-        await wait_until(all_areas, timeout=90, what="areas at Athena")
+        await wait_until(all_areas, what="areas at Athena")
         simulator = athena.app.state.simulator
         simulator.injector.set(Faults(drop_after_commit=0.3, latency=0.05, seed=3))
         plant.post(bodies(session.predictions()))
@@ -64,7 +62,7 @@ async def test_athena_holds_each_decision_once_after_workers_are_killed(plant: F
             async def further(wanted: int = wanted) -> bool:
                 return len(await decisions(client, session)) >= wanted
 
-            await wait_until(further, timeout=60, what=f"{wanted} decisions")
+            await wait_until(further, what=f"{wanted} decisions")
             worker.kill()
             worker = plant.worker()
             plant.launch("sweep")
@@ -77,7 +75,7 @@ async def test_athena_holds_each_decision_once_after_workers_are_killed(plant: F
             plant.launch("sweep")
             return False
 
-        await wait_until(all_sent, timeout=90, what="an empty outbox")
+        await wait_until(all_sent, what="an empty outbox")
         found = await decisions(client, session)
         assert len(found) == len(set(found)) == SQUARES
         worker.stop()
@@ -101,7 +99,9 @@ async def test_an_api_that_started_before_prefect_launches_runs_once_that_is_the
         await asyncio.gather(_copy(reader, back), _copy(there, writer))
 
     async with await asyncio.start_server(relay, "127.0.0.1", prefect_port):
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api_port}", timeout=60) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{api_port}", timeout=PATIENCE
+        ) as client:
             answer = await client.post("/messages", json=bodies(session.all()))
         assert answer.status_code == 202
 
@@ -110,7 +110,7 @@ async def test_an_api_that_started_before_prefect_launches_runs_once_that_is_the
             return any(run["parameters"]["grid_uuid"] == str(session.grid) for run in runs)
 
         # No worker is there, so it is no sweep that launches.
-        await wait_until(launched, timeout=20, what="a launched run")
+        await wait_until(launched, what="a launched run")
         await asyncio.to_thread(api.stop)
 
 
@@ -129,19 +129,19 @@ async def test_a_run_failed_by_a_dead_athena_is_retried_and_finishes_the_job(
     worker = plant.worker()
     async with (
         running(port=plant.athena_port, state_path=state) as athena,
-        httpx.AsyncClient(base_url=athena.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=athena.url, timeout=PATIENCE) as client,
     ):
         plant.post(bodies(session.all()))
 
         async def all_areas() -> bool:
             return await count_areas(client, session) == 6
 
-        await wait_until(all_areas, timeout=60, what="areas at Athena")
+        await wait_until(all_areas, what="areas at Athena")
 
         async def at_rest() -> bool:
             return all(run["state_type"] != "RUNNING" for run in plant.runs("submit-decisions"))
 
-        await wait_until(at_rest, timeout=30, what="the end of earlier runs")
+        await wait_until(at_rest, what="the end of earlier runs")
     # Nobody listens at Athena's address now.
     plant.post(bodies(session.predictions()))
 
@@ -155,11 +155,11 @@ async def test_a_run_failed_by_a_dead_athena_is_retried_and_finishes_the_job(
         ]
         return mine[0]["id"] if mine else None
 
-    run_id = await wait_until(failed, timeout=60, what="a failed run")
+    run_id = await wait_until(failed, what="a failed run")
     assert run_id is not None
     async with (
         running(port=plant.athena_port, state_path=state) as athena,
-        httpx.AsyncClient(base_url=athena.url, timeout=30) as client,
+        httpx.AsyncClient(base_url=athena.url, timeout=PATIENCE) as client,
     ):
         # What the UI's retry button does.
         answer = httpx.post(
@@ -172,7 +172,7 @@ async def test_a_run_failed_by_a_dead_athena_is_retried_and_finishes_the_job(
             run = httpx.get(f"{plant.prefect_url}/api/flow_runs/{run_id}").json()
             return run["state_type"] == "COMPLETED"
 
-        await wait_until(completed, timeout=60, what="the retried run's completion")
+        await wait_until(completed, what="the retried run's completion")
         found = await decisions(client, session)
         assert len(found) == len(set(found)) == 3
     worker.stop()

@@ -9,15 +9,15 @@ import httpx
 import pytest
 
 from tests.acceptance.commands import athanor
-from tests.acceptance.installation import PATIENCE, Installation, Services, installation
+from tests.acceptance.installation import Installation, Services, installation
 from tests.database_fixtures import PostgresDatabases
 from tests.rabbitmq_fixtures import Rabbit
 from tests.session_fixtures import SmallSession, bodies
-from tests.support import selection_ids, wait_for
+from tests.support import PATIENCE, selection_ids, wait_for
 
 SQUARES = 40
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_facility_is_made_ready_decides_and_stops(
 
     session = SmallSession(squares=SQUARES, holes=1, name="facility")
     body = bodies(session.all())
-    answer = httpx.post(f"{facility.url('api')}/messages", json=body, timeout=60)
+    answer = httpx.post(f"{facility.url('api')}/messages", json=body, timeout=PATIENCE)
     assert answer.status_code == 202, answer.text
     rabbit.put(services.queue, [json.dumps(one).encode() for one in bodies(session.predictions())])
 
@@ -85,7 +85,7 @@ def test_a_facility_is_made_ready_decides_and_stops(
         answer = httpx.get(f"{facility.url('athena')}/api/v1/Session/{session.grid}/Decisions")
         return answer.status_code == 200 and len(selection_ids(answer.json())) == SQUARES
 
-    wait_for(decided, timeout=PATIENCE, what="the decisions at Athena")
+    wait_for(decided, what="the decisions at Athena")
 
     def at_rest() -> dict:
         status = athanor("status", "--json", environment=environment).json
@@ -94,7 +94,7 @@ def test_a_facility_is_made_ready_decides_and_stops(
         settled = "done" in states and states <= {"done", "superseded"}
         return status if settled else {}
 
-    status = wait_for(at_rest, timeout=PATIENCE, what="nothing left to do")
+    status = wait_for(at_rest, what="nothing left to do")
     assert status["sessions"] == {"total": 1, "running": 1}
     assert rabbit.size(services.queue) == 0
     ended = facility.stop_all()
@@ -111,7 +111,7 @@ def workers_online(facility: Installation) -> int:
         f"{facility.url('prefect-api')}/api/work_pools/athanor/workers/filter",
         json={"workers": {"status": {"any_": ["ONLINE"]}}},
         auth=(user, password),
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 200, answer.text
     return len(answer.json())

@@ -15,9 +15,9 @@ from models.cryoem.messages import (
 from tests.acceptance.commands import athanor
 from tests.acceptance.processes import Facility, Process, facility
 from tests.session_fixtures import START, SmallSession
-from tests.support import selection_ids, wait_for, wait_until
+from tests.support import PATIENCE, selection_ids, wait_for, wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def events(plant: Facility, prefix: str) -> list[dict]:
     answer = httpx.post(
         f"{plant.prefect_url}/api/events/filter",
         json={"filter": {"event": {"prefix": [prefix]}}, "limit": 50},
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 200, answer.text
     return answer.json()["events"]
@@ -81,7 +81,7 @@ async def test_each_event_reaches_prefect_and_starts_what_it_shall(
     async def submitted() -> bool:
         return bool(events(plant, "athanor.cryoem.decision.submitted"))
 
-    await wait_until(submitted, timeout=120, what="decisions at Athena")
+    await wait_until(submitted, what="decisions at Athena")
     bad = EpuFailureMessage(path="/x/a.dm", reason="broken", observed_at=START)
     ended = SessionEndedMessage(grid_uuid=session.grid, reason="done")
     registered = GridRegistered(grid_uuid=session.grid)
@@ -93,7 +93,7 @@ async def test_each_event_reaches_prefect_and_starts_what_it_shall(
         missing = wanted - {event["event"] for event in events(plant, "athanor.")}
         return not missing
 
-    await wait_until(all_there, timeout=60, what="all events")
+    await wait_until(all_there, what="all events")
     found = {event["event"]: event["payload"] for event in events(plant, "athanor.")}
     assert found["athanor.cryoem.session.discovered"] == {"grid_uuid": grid}
     assert found["athanor.cryoem.session.ended"] == {"grid_uuid": grid}
@@ -106,7 +106,6 @@ async def test_each_event_reaches_prefect_and_starts_what_it_shall(
             lambda flow=flow: [
                 run for run in plant.runs(flow) if run["created_by"]["type"] == "AUTOMATION"
             ],
-            timeout=60,
             what=f"a run of {flow} by an automation",
         )
 
@@ -125,13 +124,13 @@ async def test_a_killed_prefect_server_comes_back_and_nothing_is_lost(
 ) -> None:
     squares = 60
     session = SmallSession(squares=squares, holes=1, name="without Prefect")
-    async with httpx.AsyncClient(base_url=plant.athena_url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=plant.athena_url, timeout=PATIENCE) as client:
         plant.post(bodies(session))
         half = squares // 2
         plant.post([prediction(session, square) for square in session.squares[:half]])
         (server,) = up.children()
         server.kill()
-        server.wait(10)
+        server.wait(PATIENCE)
         # While it is away, messages are taken; the run at work goes on with them.
         plant.post([prediction(session, square) for square in session.squares[half:]])
 
@@ -139,14 +138,14 @@ async def test_a_killed_prefect_server_comes_back_and_nothing_is_lost(
             found = up.children()
             return bool(found) and found[0].pid != server.pid
 
-        wait_for(back, timeout=120, what="another Prefect server")
+        wait_for(back, what="another Prefect server")
 
         async def all_decided() -> bool:
             answer = await client.get(f"/api/v1/Session/{session.grid}/Decisions")
             return answer.status_code == 200 and len(selection_ids(answer.json())) >= squares
 
         # By the sweep at the latest, which Prefect's schedule starts every 30 s.
-        await wait_until(all_decided, timeout=240, what="all decisions at Athena")
+        await wait_until(all_decided, what="all decisions at Athena")
         answer = await client.get(f"/api/v1/Session/{session.grid}/Decisions")
         ids = selection_ids(answer.json())
         assert len(ids) == len(set(ids)) == squares

@@ -13,9 +13,9 @@ from models.cryoem.messages import Message
 from tests.acceptance.processes import Facility, Process, facility
 from tests.integration.api.played import hole_prediction, square_prediction
 from tests.session_fixtures import SmallSession
-from tests.support import wait_for
+from tests.support import PATIENCE, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 Line = dict[str, Any]
 
@@ -45,7 +45,7 @@ def working(plant: Facility, serving: Process, metrics_port: int) -> Process:
         PREFECT_API_URL=f"{plant.prefect_url}/api",
         ATHANOR_METRICS__PORT=str(metrics_port),
     )
-    process.says("The worker takes runs", timeout=90)
+    process.says("The worker takes runs")
     return process
 
 
@@ -55,7 +55,7 @@ def lines(process: Process) -> list[Line]:
 
 
 def scraped(url: str) -> dict[str, dict[tuple[str, ...], float]]:
-    answer = httpx.get(url, timeout=30)
+    answer = httpx.get(url, timeout=PATIENCE)
     assert answer.status_code == 200
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for family in text_string_to_metric_families(answer.text):
@@ -82,7 +82,7 @@ def followed(plant: Facility, working: Process) -> Line:
         sent = [plant.get(f"/decisions/{one}")["sent_at"] for one in message["decisions"]]
         return message if sent and all(sent) else None
 
-    found = wait_for(decided, timeout=120, what="the decision at Athena")
+    found = wait_for(decided, what="the decision at Athena")
     assert found is not None
     return found
 
@@ -171,6 +171,6 @@ def test_a_metrics_port_that_is_taken_is_told_at_once(
         PREFECT_API_URL=f"{plant.prefect_url}/api",
         ATHANOR_METRICS__PORT=str(metrics_port),
     )
-    assert second.ended(timeout=180) != 0
+    assert second.ended() != 0
     assert f"Port {metrics_port} for the metrics is already in use" in second.output()
     assert "ATHANOR_METRICS__PORT" in second.output()

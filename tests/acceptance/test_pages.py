@@ -11,8 +11,6 @@ from tests.acceptance.processes import Facility, facility
 from tests.session_fixtures import SmallSession
 from tests.support import wait_for
 
-pytestmark = pytest.mark.timeout(300)
-
 #: Milliseconds that a page may take to show what it should.
 PATIENCE = 30_000
 
@@ -91,7 +89,7 @@ def test_prefect_shows_deployments_and_a_run_with_its_artifact(plant: Facility, 
         done = [one for one in plant.runs("register-areas") if one["state_type"] == "COMPLETED"]
         return done[0]["id"] if done else None
 
-    run = wait_for(completed, timeout=60, what="a completed run")
+    run = wait_for(completed, what="a completed run")
     page.goto(f"{plant.prefect_url}/runs/flow-run/{run}")
     expect(page.get_by_text("Completed").first).to_be_visible(timeout=PATIENCE)
     key = f"register-areas-{str(session.grid)[:8]}"

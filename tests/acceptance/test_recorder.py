@@ -135,7 +135,6 @@ def test_a_killed_recording_is_finished_with_what_there_is(
     _write(tmp_path, range(30))
     wait_for(
         lambda: growing.exists() and growing.read_bytes().count(b"\n") >= 30,
-        timeout=60,
         what="events",
     )
     busy = command("record", "--finish", "-o", tmp_path / "live.tar.gz")

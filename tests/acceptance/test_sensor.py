@@ -19,8 +19,6 @@ from tests.acceptance.processes import Process
 from tests.rabbitmq_fixtures import Proxy, Rabbit
 from tests.support import wait_until
 
-pytestmark = pytest.mark.timeout(300)
-
 GRID = "11111111-2222-4333-8444-555555555555"
 COUNT = 500
 
@@ -39,7 +37,7 @@ def prediction(hole: int) -> bytes:
 
 async def ended(process: Process) -> int:
     """Wait until a process ends by itself; its start alone takes seconds of a busy machine."""
-    return await asyncio.to_thread(process.ended, timeout=120)
+    return await asyncio.to_thread(process.ended)
 
 
 class Bench:
@@ -56,7 +54,7 @@ class Bench:
     async def sensor(self, *, database_url: str = "", **environment: str) -> Process:
         """Start a sensor and wait until it takes messages."""
         process = self.start(database_url=database_url, **environment)
-        await asyncio.to_thread(process.says, "Taking messages from queue", timeout=120)
+        await asyncio.to_thread(process.says, "Taking messages from queue")
         return process
 
     def start(self, *, database_url: str = "", **environment: str) -> Process:
@@ -105,13 +103,13 @@ class Bench:
         async def stored() -> bool:
             return len(await asyncio.to_thread(self.holes)) >= count
 
-        await wait_until(stored, timeout=120, what=f"{count} stored messages")
+        await wait_until(stored, what=f"{count} stored messages")
 
     async def until_waiting(self, count: int) -> None:
         async def waiting() -> bool:
             return await asyncio.to_thread(self.rabbit.size, self.queue) == count
 
-        await wait_until(waiting, timeout=60, what=f"{count} messages on the queue")
+        await wait_until(waiting, what=f"{count} messages on the queue")
 
     async def stop(self, process: Process) -> None:
         assert await asyncio.to_thread(process.stop) == 0, process.output()
@@ -244,7 +242,7 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(quiet_bench: Ben
     bench = quiet_bench
     await bench.broker.cut(down=True)
     sensor = bench.start()
-    await asyncio.to_thread(sensor.says, "does not answer", timeout=120)
+    await asyncio.to_thread(sensor.says, "does not answer")
     await bench.broker.up()
     await asyncio.to_thread(sensor.says, "Taking messages from queue")
     await bench.broker.cut(down=True)

@@ -4,15 +4,12 @@ import json
 from pathlib import Path
 
 import httpx
-import pytest
 
 from messaging.rabbitmq.topology import QueuePlan
 from tests.acceptance.processes import facility
 from tests.rabbitmq_fixtures import Rabbit
 from tests.session_fixtures import SmallSession
-from tests.support import wait_for
-
-pytestmark = pytest.mark.timeout(300)
+from tests.support import PATIENCE, wait_for
 
 
 def test_up_takes_messages_from_rabbitmq_and_publishes_where_its_block_says(
@@ -37,17 +34,17 @@ def test_up_takes_messages_from_rabbitmq_and_publishes_where_its_block_says(
                 one["grid_uuid"] == str(session.grid) for one in plant.get("/sessions")["items"]
             )
 
-        wait_for(known, timeout=60, what="the session of the messages")
+        wait_for(known, what="the session of the messages")
         wait_for(lambda: rabbit.size(plan.name) == 0, what="an empty queue")
         # That all of its squares and holes are known is told to others.
-        wait_for(lambda: rabbit.size(published) >= 2, timeout=90, what="published messages")
+        wait_for(lambda: rabbit.size(published) >= 2, what="published messages")
         told = [(one.message_id, json.loads(body)) for one, body in rabbit.take(published)]
         assert {body["event_type"] for _, body in told} >= {"gridsquare.registered"}
         assert len({ident for ident, _ in told}) == len(told)
         block = httpx.get(
             f"{plant.prefect_url}/api/block_types/slug/athanor-rabbitmq/block_documents"
             "/name/default",
-            timeout=30,
+            timeout=PATIENCE,
         )
         assert block.status_code == 200, block.text
         assert "guest:guest" not in block.text

@@ -10,10 +10,11 @@ from sqlmodel import Session, col
 
 from core.errors import Conflict, NotFound
 from domains.cryoem.instructions import FINAL, Ack, Status, after_ack
-from models.cryoem.instructions import live, sending, sessions
+from models.cryoem.instructions import connections, live, sessions
 from models.cryoem.instructions.tables import (
     AgentConnection,
     AgentLog,
+    AgentSession,
     Instruction,
     InstructionAck,
 )
@@ -31,69 +32,123 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Given:
+    """An acknowledgement as it comes in."""
+
+    agent_id: str
+    session_id: str
+    instruction_id: UUID
+    said: Said
+
+
+@dataclass(frozen=True)
 class Acknowledged:
     """What was made of an acknowledgement."""
 
     ack: InstructionAck
     instruction: Instruction
+    #: What the instruction was before and thereafter; one that came with it may have changed
+    #: it since.
+    before: Status
+    status: Status
     #: True when the same was said before.
     repeated: bool
+    #: What pages are to be told; None where it changed nothing.
+    news: live.News | None = None
 
 
 def acknowledge(
-    session: Session,
-    *,
-    agent_id: str,
-    session_id: str,
-    instruction_id: UUID,
-    said: Said,
-    now: datetime,
-) -> Acknowledged:
-    """Store what an agent says of an instruction of its own; the same said again changes nothing.
+    session: Session, given: Sequence[Given], *, now: datetime
+) -> list[Acknowledged | Exception]:
+    """Store what agents say of instructions of their own; the same said again changes nothing.
 
     One that contradicts what is known is stored too, as not accepted: it may be the truth.
 
-    Raises:
-        NotFound: The agent has no such session, or the session no such instruction.
+    Returns:
+        What was made of each, in their order, with the news to announce; NotFound where the
+        agent has no such session, or the session no such instruction.
     """
-    of = sessions.get(session, session_id, agent=agent_id)
-    found = session.scalar(
-        select(Instruction)
-        .where(col(Instruction.id) == instruction_id, col(Instruction.session_id) == session_id)
-        .with_for_update()
-    )
-    if found is None:
-        raise NotFound(f"Session {session_id} has no instruction {instruction_id}.")
-    earlier = session.scalar(
-        select(InstructionAck)
-        .where(
-            col(InstructionAck.instruction_id) == instruction_id,
-            col(InstructionAck.status) == said.status,
-        )
-        .limit(1)
-    )
-    if earlier is not None:
-        return Acknowledged(earlier, found, repeated=True)
-    status = Status(found.status)
-    follows = after_ack(status, said.status, claimed=found.claimed_by is not None)
-    ack = InstructionAck(
-        id=uuid4(),
-        instruction_id=found.id,
-        session_id=session_id,
-        agent_id=agent_id,
-        accepted=follows is not None,
-        created_at=now,
-        **vars(said),
-    )
-    session.add(ack)
-    if follows is not None:
-        _follow(found, follows, now)
-        session.add(found)
-    sending.heard(session, session_id=session_id, now=now)
+    known = _Known.of(session, given)
+    done: list[Acknowledged | Exception] = []
+    for one in given:
+        try:
+            taken = known.take(one, now)
+        except NotFound as error:
+            done.append(error)
+            continue
+        done.append(taken)
+        if not taken.repeated:
+            session.add(taken.ack)
+            session.add(taken.instruction)
     session.flush()
-    if follows is not None:
-        live.announce(session, [live.lifecycle(found, of.acquisition_uuid, said.status)])
-    return Acknowledged(ack, found, repeated=False)
+    heard = {one.ack.session_id for one in done if isinstance(one, Acknowledged)}
+    connections.heard_all(session, heard, now=now)
+    return done
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What there is of sessions and instructions that acknowledgements are about."""
+
+    sessions: dict[str, AgentSession]
+    instructions: dict[UUID, Instruction]
+    #: The first of each kind that was said of an instruction.
+    acks: dict[tuple[UUID, str], InstructionAck]
+
+    @classmethod
+    def of(cls, session: Session, given: Sequence[Given]) -> "_Known":
+        named, idents = {one.session_id for one in given}, {one.instruction_id for one in given}
+        found = session.scalars(
+            select(AgentSession).where(col(AgentSession.session_id).in_(sorted(named)))
+        )
+        instructions = session.scalars(
+            select(Instruction)
+            .where(col(Instruction.id).in_(sorted(idents)))
+            # All who lock several do so in this order.
+            .order_by(col(Instruction.id))
+            .with_for_update()
+        ).all()
+        acks: dict[tuple[UUID, str], InstructionAck] = {}
+        for ack in session.scalars(
+            select(InstructionAck)
+            .where(col(InstructionAck.instruction_id).in_(sorted(idents)))
+            .order_by(col(InstructionAck.created_at))
+        ):
+            acks.setdefault((ack.instruction_id, ack.status), ack)
+        return cls({of.session_id: of for of in found}, {one.id: one for one in instructions}, acks)
+
+    def take(self, one: Given, now: datetime) -> Acknowledged:
+        """Make of an acknowledgement what is to be made of it.
+
+        Raises:
+            NotFound: The agent has no such session, or the session no such instruction.
+        """
+        of = self.sessions.get(one.session_id)
+        if of is None or of.agent_id != one.agent_id:
+            raise NotFound(f"There is no session {one.session_id} of agent {one.agent_id}.")
+        found = self.instructions.get(one.instruction_id)
+        if found is None or found.session_id != one.session_id:
+            raise NotFound(f"Session {one.session_id} has no instruction {one.instruction_id}.")
+        status = Status(found.status)
+        earlier = self.acks.get((found.id, one.said.status))
+        if earlier is not None:
+            return Acknowledged(earlier, found, status, status, repeated=True)
+        follows = after_ack(status, one.said.status, claimed=found.claimed_by is not None)
+        ack = InstructionAck(
+            id=uuid4(),
+            instruction_id=found.id,
+            session_id=one.session_id,
+            agent_id=one.agent_id,
+            accepted=follows is not None,
+            created_at=now,
+            **vars(one.said),
+        )
+        self.acks[found.id, one.said.status] = ack
+        if follows is None:
+            return Acknowledged(ack, found, status, status, repeated=False)
+        _follow(found, follows, now)
+        news = live.lifecycle(found, of.acquisition_uuid, one.said.status)
+        return Acknowledged(ack, found, status, follows, repeated=False, news=news)
 
 
 def _follow(one: Instruction, status: Status, now: datetime) -> None:
@@ -120,7 +175,7 @@ def heartbeat(
     of = sessions.get(session, session_id, agent=agent_id, lock=True)
     if of.ended_at is not None:
         raise Conflict(f"Session {session_id} has ended.")
-    found = sending.heard(session, session_id=session_id, now=now)
+    found = connections.heard(session, session_id=session_id, now=now)
     if found is None:
         raise NotFound(f"Agent {agent_id} has no open stream of session {session_id}.")
     of.last_activity_at = now

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -19,7 +19,10 @@ from models.cryoem.instructions.tables import (
     LiveEvent,
 )
 from models.cryoem.tables import Grid, Micrograph
-from models.sql import chunks, lock_until_commit, one_of, table_of
+from models.sql import chunks, lock_until_commit, one_of, table_of, until_commit
+
+#: By it, numbers of events become visible in their order.
+_LOCK: Final = "live events"
 
 
 class EventType(StrEnum):
@@ -52,7 +55,12 @@ def announce(session: Session, news: Sequence[News]) -> None:
     """
     if not news:
         return
-    lock_until_commit(session, "live events")
+    if session.get_bind().dialect.name == "postgresql":
+        # Told by the commit, and only by it; asked for together with the lock, which is so held
+        # for one statement less. SQLite's watchers see every commit.
+        session.execute(select(until_commit(_LOCK), func.pg_notify(CHANNEL, " ".join(NEWS))))
+    else:
+        lock_until_commit(session, _LOCK)
     now = utcnow()
     rows = [
         {
@@ -66,9 +74,6 @@ def announce(session: Session, news: Sequence[News]) -> None:
         for one in news
     ]
     session.connection().execute(table_of(LiveEvent).insert(), rows)
-    if session.get_bind().dialect.name == "postgresql":
-        # Told by the commit, and only by it. SQLite's watchers see every commit.
-        session.execute(select(func.pg_notify(CHANNEL, " ".join(NEWS))))
 
 
 def lifecycle(

@@ -56,6 +56,11 @@ class Message(BaseModel):
         None, description="Your own id of the message: sent again, it is stored once per source."
     )
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether Athanor published it."""
+        return False
+
 
 def either(*ways: dict[str, str]) -> ConfigDict:
     """Return the configuration whose JSON schema asks for one of several sets of fields."""

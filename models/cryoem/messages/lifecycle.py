@@ -1,8 +1,8 @@
 """That an acquisition, grid, atlas, tile, square, hole or micrograph exists, or no longer does.
 
 One class for each kind of entity; `event_type` says whether it was created, updated or
-deleted. Uuids are Athanor's, which follow from the grid and EPU's own ids: one that
-contradicts them is refused.
+deleted. Uuids are Athanor's, which follow from the grid and EPU's own ids unless a client was
+the first to tell of the entity.
 """
 
 from abc import ABC, abstractmethod
@@ -57,21 +57,11 @@ class _Event(Message, ABC):
         assert found is not None  # noqa: S101 (validated)
         return found
 
-    def contradiction(self, grid: UUID) -> str | None:
-        """Return what is wrong when the uuids do not follow from the natural ids."""
-        expected = self.follows(grid)
-        if self.uuid is None or expected is None or self.uuid == expected or self.is_ours:
-            return None
-        return f"uuid: is not the uuid that follows from grid {grid} and the natural id"
-
     @model_validator(mode="after")
     def _named(self) -> "_Event":
         grid = self.grid()
         if self.uuid is None and (grid is None or self.follows(grid) is None):
             raise ValueError("give uuid, or grid_uuid and the natural id")
-        wrong = None if grid is None else self.contradiction(grid)
-        if wrong is not None:
-            raise ValueError(wrong)
         return self
 
 

@@ -9,6 +9,14 @@ from core.errors import NotFound
 from models.cryoem.tables import Acquisition, Grid
 
 
+def as_named(text: str) -> UUID | str:
+    """Return what a person names a session by: a grid's uuid, or else a name."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return text
+
+
 def find_session(session: Session, named: UUID | str | None) -> UUID:
     """Return the grid of a session by its uuid or its name; for None, of the latest started.
 

@@ -12,9 +12,10 @@ def note_of(step: Step) -> Note:
     """Return what is written down of a write that was done."""
     match step.write:
         case Create(entity=entity, requests=(request,)):
-            made = request.model_dump(mode="json", exclude_unset=True)
             uuid = getattr(request, "uuid", None)
-            return Note(WORDS[entity], None if uuid is None else str(uuid), None, told(made))
+            # As in the inbox: no request for an entity has a secret in it.
+            (made,) = step.write.asked
+            return Note(WORDS[entity], None if uuid is None else str(uuid), None, made)
         case Create(entity=entity, parent=parent, requests=requests):
             return Note(WORDS[entity], None, None, {"parent": str(parent), "count": len(requests)})
         case Update(entity=entity, uuid=uuid):

@@ -36,16 +36,32 @@ class Changes:
             wanted = {_write(one).uuid for one in steps if _write(one).entity is entity}
             if wanted:
                 self._rows[entity] = rows_of(session, entity, wanted)
+        self._look_for_other_names(steps, owners)
         for one in steps:
             try:
                 self._check(_write(one), owners)
             except AthanorError as error:
                 one.error = error
 
+    def _look_for_other_names(self, steps: Sequence[Step], owners: Owners) -> None:
+        """Look whether what is not the rows' own uuid names the same."""
+        others: dict[Entity, set[UUID]] = {}
+        for write in map(_write, steps):
+            kind, row = KINDS[write.entity], self._rows[write.entity].get(write.uuid)
+            for entity, name, own in (
+                (write.entity, "uuid", write.uuid),
+                (kind.parent, kind.parent_field, row and row[kind.parent_column or "uuid"]),
+            ):
+                said = getattr(write.request, name or "", None)
+                if entity is not None and said is not None and said != own:
+                    others.setdefault(entity, set()).add(said)
+        if others:
+            owners.look(others)
+
     def _check(self, write: Update, owners: Owners) -> None:
         kind, request = KINDS[write.entity], write.request
         owner, row = owners.require(write.entity, write.uuid), self._rows[write.entity][write.uuid]
-        said = getattr(request, "uuid", None)
+        said = owners.own(write.entity, getattr(request, "uuid", None))
         if said is not None and said != write.uuid:
             raise contradicts("uuid", said, write.uuid)
         word = LISTINGS[write.entity].name
@@ -56,6 +72,8 @@ class Changes:
         }
         for name, value in fixed.items():
             said = None if name is None else getattr(request, name)
+            if name is not None and name == kind.parent_field:
+                said = owners.own(kind.parent, said)
             if said is not None and said != value:
                 raise Conflict(f"{name}: {word} {write.uuid} has {value}, which never changes.")
 

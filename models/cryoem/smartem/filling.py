@@ -13,6 +13,7 @@ from models.cryoem.smartem.columns import TILE
 from models.cryoem.tables import AtlasTile
 from models.json_text import dumps
 from models.listing import Row
+from models.select_by_keys import SelectByKeys
 from models.sql import chunks, one_of
 
 #: What is measured on a micrograph, by the names of both the measurement and the field.
@@ -27,6 +28,15 @@ MEASURED: Final[Mapping[str, type[int] | type[float]]] = {
 #: The measurement that brings a distribution, and its field.
 _SELECTED: Final = "number_of_particles_selected"
 DISTRIBUTION: Final = "selection_distribution"
+_LAST: Final = SelectByKeys(
+    col(CurrentMeasurement.micrograph_uuid),
+    lambda one: select(
+        col(CurrentMeasurement.micrograph_uuid),
+        col(CurrentMeasurement.name),
+        col(CurrentMeasurement.value),
+        col(CurrentMeasurement.distribution),
+    ).where(one, col(CurrentMeasurement.name).in_(MEASURED)),
+)
 
 
 def rounded(value: float | None) -> int | None:
@@ -36,12 +46,8 @@ def rounded(value: float | None) -> int | None:
 
 def fill_measured(session: Session, rows: Mapping[UUID, Row]) -> None:
     """Set what was measured last, where it was; else a client's word stands."""
-    found = CurrentMeasurement
     for part in chunks(list(rows)):
-        statement = select(
-            col(found.micrograph_uuid), col(found.name), col(found.value), col(found.distribution)
-        ).where(one_of(session, col(found.micrograph_uuid), part), col(found.name).in_(MEASURED))
-        for micrograph, name, value, distribution in session.execute(statement):
+        for micrograph, name, value, distribution in _LAST.execute(session, part):
             row = rows[micrograph]
             if name in row:
                 row[name] = MEASURED[name](value)

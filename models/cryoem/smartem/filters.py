@@ -11,9 +11,7 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
 )
@@ -30,6 +28,7 @@ from models.cryoem.smartem.statuses import (
 from models.cryoem.smartem.views import ACQUISITION_STATUS
 from models.cryoem.tables import Acquisition, Atlas, AtlasTile, Grid, Hole, Micrograph, Square
 from models.listing import Condition
+from models.paging import PageQuery
 
 
 def _instant(value: datetime) -> datetime:
@@ -46,25 +45,9 @@ EpuId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Make = Callable[[Any], Condition]
 
 
-class ListQuery(BaseModel):
-    """What every list takes."""
+class ListQuery(PageQuery):
+    """What every list of entities takes."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int | None = Field(
-        None,
-        ge=1,
-        le=1000,
-        description="Most rows on a page. Without it, and without `cursor`, all rows come, "
-        "streamed; with `cursor` alone it is 100.",
-        examples=[100],
-    )
-    cursor: str | None = Field(
-        None,
-        max_length=1_000,
-        description="Where the page begins: what `X-Next-Cursor` of the page before said; empty "
-        "for the first page.",
-    )
     fields: Text | None = Field(
         None,
         description="Names of the fields that are wanted, separated by commas; without it all.",

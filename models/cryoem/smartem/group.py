@@ -19,17 +19,20 @@ from models.cryoem.entities import areas_of
 from models.cryoem.intake import AREAS, DOMAIN
 from models.cryoem.lookup import WORDS
 from models.cryoem.messages import Entity
+from models.cryoem.smartem.adopting import Adopted
 from models.cryoem.smartem.changing import Changes, check_links, link, register
-from models.cryoem.smartem.creating import Draft, Taken, draft, insert
+from models.cryoem.smartem.creating import Draft, draft, insert
 from models.cryoem.smartem.deleting import check_deletes, delete
-from models.cryoem.smartem.mapping import KINDS, derived_uuid
-from models.cryoem.smartem.owners import LISTINGS, Owners
+from models.cryoem.smartem.mapping import KINDS
+from models.cryoem.smartem.owners import LISTINGS, Owners, by_own_name
+from models.cryoem.smartem.taking import Taken
 from models.cryoem.smartem.telling import told
 from models.cryoem.smartem.writes import (
     After,
     Create,
     Delete,
     Link,
+    Overtaken,
     Register,
     Result,
     Step,
@@ -59,29 +62,37 @@ def apply(session: Session, steps: Sequence[Step], *, now: datetime, publish: bo
         publish: Whether messages of ours are published (`settings.rabbitmq.publishes`).
 
     Raises:
-        Overtaken: Another process made something at the same moment: look again.
+        Overtaken: Another process, or another of these, made something at the same moment: look
+            again, at one after the other.
     """
     after = After()
     owners = Owners(session, _named(steps))
+    for one in steps:
+        one.write = by_own_name(one.write, owners)
     drafts = draft(_of(steps, Create), owners)
     _locate(steps, owners)
     _lock(session, (one.grid for one in steps if one.error is None))
     taken = Taken(session, drafts)
     for one in drafts:
         taken.claim(one)
+    adopted = Adopted(session, [one for one in drafts if one.step.error is None])
+    if not adopted.uuids.isdisjoint(getattr(one.write, "uuid", None) for one in steps):
+        raise Overtaken
     changes = Changes(session, _of(steps, Update), owners)
     check_links(_of(steps, Link), owners)
     deleted = check_deletes(session, _of(steps, Delete), owners)
     _record(session, [one for one in steps if one.error is None], now)
     made = [one for one in drafts if one.step.error is None]
     insert(session, made)
+    adopted.apply()
     changes.apply(_of(steps, Update), after, now=now)
     link(session, _of(steps, Link))
     register(session, _of(steps, Register), after, now=now)
     _show(session, [one for one in steps if one.error is None])
     delete(session, _of(steps, Delete), deleted, now=now)
     _follow_up(session, steps, made, after, now)
-    after.bells += emit_all(session, list(told(_done(steps))), publish=publish)
+    if publish:
+        after.bells += emit_all(session, list(told(_done(steps))), publish=True)
     return after
 
 
@@ -98,10 +109,11 @@ def _named(steps: Sequence[Step]) -> dict[Entity, set[UUID]]:
     wanted: dict[Entity, set[UUID]] = {}
     for one in steps:
         match one.write:
-            case Create(entity=entity, parent=parent):
-                above = KINDS[entity].parent
+            case Create(entity=entity, parent=parent, requests=requests):
+                above, field = KINDS[entity].parent, KINDS[entity].parent_field
                 if above is not None and parent is not None:
-                    wanted.setdefault(above, set()).add(parent)
+                    said = {getattr(one, field or "", None) or parent for one in requests}
+                    wanted.setdefault(above, set()).update({parent, *said})
             case Link(tile=tile, squares=squares):
                 wanted.setdefault(Entity.TILE, set()).add(tile)
                 wanted.setdefault(Entity.SQUARE, set()).update(square for square, _ in squares)
@@ -162,8 +174,8 @@ def kind_of(write: Write) -> str:
 
 def _payload(write: Write) -> JsonText:
     match write:
-        case Create(parent=parent, requests=requests):
-            asked = ",".join(one.model_dump_json(exclude_unset=True) for one in requests)
+        case Create(parent=parent):
+            asked = ",".join(write.asked)
             above = "null" if parent is None else f'"{parent}"'
             return JsonText(f'{{"parent":{above},"asked":[{asked}]}}')
         case Update(uuid=uuid, request=request):
@@ -186,7 +198,7 @@ def _show(session: Session, steps: Sequence[Step]) -> None:
     wanted: dict[Entity, list[UUID]] = {}
     for one in steps:
         if isinstance(one.write, Create | Update):
-            wanted.setdefault(one.write.entity, []).extend(_uuids(one.write))
+            wanted.setdefault(one.write.entity, []).extend(_uuids(one))
     shown = {
         (entity, str(row["uuid"])): row
         for entity, uuids in wanted.items()
@@ -196,13 +208,15 @@ def _show(session: Session, steps: Sequence[Step]) -> None:
     for one in steps:
         if isinstance(one.write, Create | Update):
             entity = one.write.entity
-            one.result = Result(tuple(shown[entity, str(uuid)] for uuid in _uuids(one.write)))
+            one.result = Result(tuple(shown[entity, str(uuid)] for uuid in _uuids(one)))
 
 
-def _uuids(write: Create | Update) -> list[UUID]:
-    if isinstance(write, Update):
-        return [write.uuid]
-    return [getattr(request, "uuid") for request in write.requests]  # noqa: B009 (all creations have one)
+def _uuids(step: Step) -> list[UUID]:
+    if isinstance(step.write, Update):
+        return [step.write.uuid]
+    assert isinstance(step.write, Create)  # noqa: S101 (others show nothing)
+    asked: list[UUID] = [getattr(request, "uuid") for request in step.write.requests]  # noqa: B009 (all creations have one)
+    return [step.names.get(uuid, uuid) for uuid in asked] if step.names else asked
 
 
 def _follow_up(
@@ -223,8 +237,8 @@ def _follow_up(
         if one.step.grid is None:
             continue
         known = new.setdefault(one.step.grid, set())
-        for kind, row in one.rows:
-            known |= {str(row["uuid"]), str(derived_uuid(kind, row) or row["uuid"])}
+        known |= {str(row["uuid"]) for _, row in one.rows}
+        known |= {str(alias["uuid"]) for alias in one.aliases}
         if one.write.entity in _AREAS:
             after.bells.append((AREAS, str(one.step.grid)))
         elif one.write.entity is Entity.GRID:

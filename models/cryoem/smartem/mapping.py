@@ -1,6 +1,6 @@
 """From what SmartEM's clients send to rows: which table, which columns, what it belongs to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
@@ -76,6 +76,11 @@ KINDS: Final[Mapping[Entity, Kind]] = {
 
 #: Columns that are numbers where the field is text.
 _NUMBERS: Final[Mapping[str, type]] = {"square_id": int, "hole_id": int, "clustering_radius": float}
+#: Columns that do not hold what the field does.
+_CONVERTED: Final[Mapping[Entity, Sequence[str]]] = {
+    kind.entity: [name for name in kind.columns.values() if name in {"status", *_NUMBERS}]
+    for kind in KINDS.values()
+}
 #: What a client does not say when it makes one, but every one has.
 _STATUS: Final[Mapping[Entity, str]] = {
     Entity.ACQUISITION: "started",
@@ -94,7 +99,9 @@ def new_row(kind: Kind, request: Request, grid: UUID | None) -> Row:
     said = request.__dict__
     row = dict(_BLANK[kind.entity])
     for field, column in kind.columns.items():
-        row[column] = _value(column, said[field])
+        row[column] = said[field]
+    for column in _CONVERTED[kind.entity]:
+        row[column] = _value(column, row[column])
     match kind.entity:
         case Entity.ACQUISITION:
             row["name"] = row["name"] or str(row["uuid"])
@@ -119,7 +126,7 @@ def changes(kind: Kind, request: Request) -> Row:
     table = table_of(kind.model)
     found: Row = {}
     for field, column in kind.columns.items():
-        if field in given and field != "uuid":
+        if field in given and column not in ("uuid", kind.parent_column):
             value = _value(column, getattr(request, field))
             if value is not None or table.c[column].nullable:
                 found[column] = value
@@ -153,14 +160,18 @@ def _stem(row: Row) -> str:
     return str(row["uuid"])
 
 
-def derived_uuid(kind: Kind, row: Row) -> UUID | None:
-    """Return the uuid that follows from an entity's grid and EPU's id, if it has them."""
+def derived_uuid(kind: Kind, row: Row, grid: UUID) -> UUID | None:
+    """Return the uuid that follows from an entity's grid and EPU's id, if it has one."""
     match kind.entity:
+        case Entity.ATLAS:
+            return ids.atlas_uuid(grid)
+        case Entity.TILE if row["tile_id"] != str(row["uuid"]):
+            return ids.tile_uuid(grid, row["tile_id"])
         case Entity.SQUARE:
-            return ids.square_uuid(row["grid_uuid"], row["square_id"])
+            return ids.square_uuid(grid, row["square_id"])
         case Entity.HOLE:
-            return ids.hole_uuid(row["grid_uuid"], row["hole_id"])
-        case Entity.MICROGRAPH:
-            return ids.micrograph_uuid(row["grid_uuid"], row["stem"])
+            return ids.hole_uuid(grid, row["hole_id"])
+        case Entity.MICROGRAPH if row["stem"] != str(row["uuid"]):
+            return ids.micrograph_uuid(grid, row["stem"])
         case _:
             return None

@@ -1,7 +1,7 @@
 """Find what writes name: where it is, if it exists still."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,9 +9,11 @@ from sqlalchemy import null, select
 from sqlmodel import Session, col
 
 from core.errors import NotFound
+from models.cryoem import renamed
 from models.cryoem.messages import Entity
 from models.cryoem.smartem import views
 from models.cryoem.smartem.mapping import KINDS, Row
+from models.cryoem.smartem.writes import Create, Link, Write
 from models.cryoem.tables import Atlas, Grid, Hole, Micrograph, Square
 from models.listing import Listing
 from models.sql import chunks, one_of, table_of
@@ -55,8 +57,32 @@ class Owners:
     """What exists of what a group of writes names; neither it nor its parents are deleted."""
 
     def __init__(self, session: Session, wanted: Mapping[Entity, Collection[UUID]]) -> None:
-        """Look: one query per kind."""
+        """Look: one query per kind, and another for those that are named otherwise."""
+        self._session = session
         self._known: dict[tuple[Entity, UUID], Owner] = {}
+        self.look(wanted)
+
+    def look(self, wanted: Mapping[Entity, Collection[UUID]]) -> None:
+        """Look for more."""
+        self._look(wanted)
+        missing = {
+            entity: [uuid for uuid in uuids if (entity, uuid) not in self._known]
+            for entity, uuids in wanted.items()
+        }
+        names = renamed.targets(self._session, (uuid for some in missing.values() for uuid in some))
+        if not names:
+            return
+        self._look(
+            {entity: {names[u] for u in some if u in names} for entity, some in missing.items()}
+        )
+        for entity, some in missing.items():
+            for uuid in some:
+                owner = self._known.get((entity, names.get(uuid, uuid)))
+                if owner is not None:
+                    self._known[entity, uuid] = owner
+
+    def _look(self, wanted: Mapping[Entity, Collection[UUID]]) -> None:
+        session = self._session
         for entity, uuids in wanted.items():
             listing = LISTINGS[entity]
             statement = listing.source(
@@ -67,7 +93,7 @@ class Owners:
                     self._known[entity, row[0]] = Owner(*row)
 
     def require(self, entity: Entity, uuid: UUID) -> Owner:
-        """Return one that exists.
+        """Return one that exists, by any of its uuids.
 
         Raises:
             NotFound: There is none, or none any more.
@@ -76,6 +102,24 @@ class Owners:
         if owner is None:
             raise NotFound(f"There is no {LISTINGS[entity].name} {uuid}.")
         return owner
+
+    def own(self, entity: Entity | None, uuid: Any) -> Any:
+        """Return the row's own uuid, of what was looked for and is there; else what is given."""
+        owner = None if entity is None else self._known.get((entity, uuid))
+        return uuid if owner is None else owner.uuid
+
+
+def by_own_name(write: Write, owners: Owners) -> Write:
+    """Return a write that names what it is about by the rows' own uuids."""
+    match write:
+        case Create():
+            return write
+        case Link(tile=tile, squares=squares):
+            named = tuple((owners.own(Entity.SQUARE, uuid), place) for uuid, place in squares)
+            return Link(owners.own(Entity.TILE, tile), named)
+        case _:
+            own = owners.own(write.entity, write.uuid)
+            return write if own == write.uuid else replace(write, uuid=own)
 
 
 def grids_of_acquisitions(

@@ -71,7 +71,7 @@ def holes(session: Session, square: UUID, model: str, latent_model: str) -> list
     ).all()
     values = _values(session, grid, model, Level.HOLE, square=square)
     worth = {str(uuid): values[uuid] for uuid in of_square if uuid in values}
-    clusters = latent.clusters(session, latent_model, grid, only=of_square)
+    clusters = latent.clusters(session, latent_model, grid, only=list(map(str, of_square)))
     best = suggesting.suggested(worth, clusters, of_a_cluster=suggesting.HOLES_OF_A_CLUSTER)
     return _shown(session, HOLES, best)
 

@@ -3,7 +3,8 @@
 What is deleted, or on something deleted, is in none of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,8 @@ from models.cryoem.smartem.responses import (
 from models.cryoem.smartem.statuses import AcquisitionStatus, GridStatus
 from models.cryoem.tables import Acquisition, Atlas, AtlasTile, Grid, Hole, Micrograph, Square
 from models.listing import Filled, Listing, Shown, Sort, find, require
+
+_Source = Callable[[Select[Any]], Select[Any]]
 
 #: A status that nobody told.
 _NONE = "none"
@@ -73,35 +76,20 @@ def _acquisitions(statement: Select[Any]) -> Select[Any]:
     return statement.where(col(Acquisition.deleted_at).is_(None))
 
 
-def _grids(statement: Select[Any]) -> Select[Any]:
-    owner = col(Acquisition.uuid) == col(Grid.acquisition_uuid)
-    return _acquisitions(statement.join(Acquisition, owner).where(col(Grid.deleted_at).is_(None)))
+def _below(
+    child: Any, key: Any, parent: Any, above: _Source, statement: Select[Any]
+) -> Select[Any]:
+    """Add what a child belongs to by its key, and all above that; leave out deleted children."""
+    owner = col(parent.uuid) == key
+    return above(statement.join(parent, owner).where(col(child.deleted_at).is_(None)))
 
 
-def _atlases(statement: Select[Any]) -> Select[Any]:
-    owner = col(Grid.uuid) == col(Atlas.grid_uuid)
-    return _grids(statement.join(Grid, owner).where(col(Atlas.deleted_at).is_(None)))
-
-
-def _tiles(statement: Select[Any]) -> Select[Any]:
-    owner = col(Atlas.uuid) == col(AtlasTile.atlas_uuid)
-    return _atlases(statement.join(Atlas, owner).where(col(AtlasTile.deleted_at).is_(None)))
-
-
-def _squares(statement: Select[Any]) -> Select[Any]:
-    owner = col(Grid.uuid) == col(Square.grid_uuid)
-    return _grids(statement.join(Grid, owner).where(col(Square.deleted_at).is_(None)))
-
-
-def _holes(statement: Select[Any]) -> Select[Any]:
-    owner = col(Square.uuid) == col(Hole.square_uuid)
-    return _squares(statement.join(Square, owner).where(col(Hole.deleted_at).is_(None)))
-
-
-def _micrographs(statement: Select[Any]) -> Select[Any]:
-    owner = col(Hole.uuid) == col(Micrograph.hole_uuid)
-    return _holes(statement.join(Hole, owner).where(col(Micrograph.deleted_at).is_(None)))
-
+_grids = partial(_below, Grid, col(Grid.acquisition_uuid), Acquisition, _acquisitions)
+_atlases = partial(_below, Atlas, col(Atlas.grid_uuid), Grid, _grids)
+_tiles = partial(_below, AtlasTile, col(AtlasTile.atlas_uuid), Atlas, _atlases)
+_squares = partial(_below, Square, col(Square.grid_uuid), Grid, _grids)
+_holes = partial(_below, Hole, col(Hole.square_uuid), Square, _squares)
+_micrographs = partial(_below, Micrograph, col(Micrograph.hole_uuid), Hole, _holes)
 
 #: How an acquisition goes: a client's word, else what its times tell.
 ACQUISITION_STATUS = func.coalesce(

@@ -1,6 +1,7 @@
 """What clients ask to be made, changed, linked, registered or deleted; and what came of it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from core.errors import AthanorError, Conflict
 from models.cryoem.messages import Entity
 from models.cryoem.smartem.requests import GridSquarePositionRequest, Request
 from models.inbox import Received
+from models.json_text import JsonText
 
 
 class Overtaken(Conflict):
@@ -22,6 +24,11 @@ class Create:
     #: What they belong to, as the path says; None for acquisitions.
     parent: UUID | None
     requests: tuple[Request, ...]
+
+    @cached_property
+    def asked(self) -> tuple[JsonText, ...]:
+        """Return the fields that each request gives."""
+        return tuple(JsonText(one.model_dump_json(exclude_unset=True)) for one in self.requests)
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class Step:
     error: AthanorError | None = None
     #: A row that it changes, as it was and as it is.
     changed: tuple[dict[str, Any], dict[str, Any]] = field(default_factory=lambda: ({}, {}))
+    #: Uuids that were asked for → those that these entities have.
+    names: dict[UUID, UUID] = field(default_factory=dict)
     #: Its row in the inbox.
     message: Received | None = None
     result: Result = field(default_factory=Result)

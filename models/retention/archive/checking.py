@@ -53,50 +53,67 @@ class Checker:
         Raises:
             ArchiveRefused: A row is wrong; it is named.
         """
+        if self._archive.is_checked:
+            for branch, lines in self._archive.members():
+                yield branch, (decode(branch.table, line, older=self._older) for line in lines)
+            return
         for branch, lines in self._archive.members():
             yield branch, self._rows(branch, lines)
         if self._keys.get("grid") != {self._grid}:
             raise ArchiveRefused(f"Its grid is not {self._grid}, of which its manifest speaks.")
 
     def _rows(self, branch: Branch, lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-        table = table_of(branch.table)
-        keys: set[Any] = set()
+        name, keys = branch.name, set[Any]()
+        remembered = name in self._remembered
+        if remembered:
+            self._keys[name] = keys
+        references = self._references(branch)
         before: tuple[Any, ...] = ()
         for number, line in enumerate(lines, start=1):
             try:
                 row = decode(branch.table, line, older=self._older)
-                self._check(branch, row)
-                numbered(branch.name, row, self._ranks)
+                self._check(name, row, references)
+                numbered(name, row, self._ranks)
                 here = place(branch.table, row)
                 if here <= before:
                     raise ArchiveRefused("it is twice there, or in a wrong place")
                 before = here
             except ArchiveRefused as error:
-                where = f"{branch.name}, row {number}"
+                where = f"{name}, row {number}"
                 raise ArchiveRefused(f"{where}: {error}") from error
-            if branch.name in self._remembered:
-                keys.add(row[next(iter(table.primary_key.columns)).name])
-                self._keys[branch.name] = keys
+            if remembered:
+                keys.add(here[0])
             yield row
 
-    def _check(self, branch: Branch, row: dict[str, Any]) -> None:
+    def _references(self, branch: Branch) -> list[tuple[str, str, set[Any]]]:
+        """Return columns that refer to other tables, which are those, and their keys."""
+        return [
+            (key.parent.name, table := key.column.table.name, self._keys.get(table, set()))
+            for key in table_of(branch.table).foreign_keys
+        ]
+
+    def _check(
+        self,
+        table: str,
+        row: dict[str, Any],
+        references: list[tuple[str, str, set[Any]]],
+    ) -> None:
         grid = row.get("grid_uuid", self._grid)
-        loose = branch.name == "agent_session" and grid is None
+        loose = table == "agent_session" and grid is None
         if grid != self._grid and not loose:
             raise ArchiveRefused(f"it is of another session, {grid}")
-        is_message = branch.name in ("inbox_message", "outbox_message")
+        is_message = table in ("inbox_message", "outbox_message")
         if is_message and row["key"] != str(self._grid):
             raise ArchiveRefused(f"it is of another session, {row['key']}")
-        if quiet(branch.name, row) != row:
+        still = quiet(table, row)
+        if still is not row and still != row:
             raise ArchiveRefused("it is still to be worked on")
-        for key in table_of(branch.table).foreign_keys:
-            self._check_reference(key.column.table.name, row[key.parent.name])
-        if branch.name == "session_owner" and row["uuid"] not in self._owned():
+        for name, other, keys in references:
+            value = row[name]
+            if value is not None and value not in keys:
+                raise ArchiveRefused(f"it refers to {other} {value}, which is not in the archive")
+        if table == "session_owner" and row["uuid"] not in self._owned():
             raise ArchiveRefused("it is of another session")
-
-    def _check_reference(self, table: str, value: Any) -> None:
-        if value is not None and value not in self._keys.get(table, ()):
-            raise ArchiveRefused(f"it refers to {table} {value}, which is not in the archive")
 
     def _owned(self) -> set[UUID]:
         return self._keys.get("grid", set()) | self._keys.get("acquisition", set())

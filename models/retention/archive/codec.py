@@ -2,17 +2,16 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
-from typing import Any, Final, NoReturn
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple, NoReturn
 from uuid import UUID
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
-    Column,
     DateTime,
     Float,
     Integer,
@@ -32,6 +31,8 @@ MESSAGE_NUMBERS: Final = frozenset({"message_seq", "life_seq"})
 ROW_NUMBERS: Final = {("outbox_message", "seq"), ("agent_log", "id")}
 #: Longest line that is read, in bytes: a message has at most a few megabytes.
 LINE_BYTES: Final = 64 * 1024**2
+#: Values that are not read again when they come again.
+_REMEMBERED: Final = 10_000
 
 
 def encode(row: Mapping[str, Any]) -> bytes:
@@ -64,32 +65,69 @@ def decode(model: type[SQLModel], line: bytes, *, older: bool) -> dict[str, Any]
     """
     found = _parsed(line)
     columns = _columns(table_of(model))
-    unknown = found.keys() - columns.keys()
-    if unknown:
-        raise ArchiveRefused(f"there is no column {min(unknown)!r}")
-    row: dict[str, Any] = {}
+    if found.keys() != columns.keys():
+        _check_names(found, columns, older=older)
     escaped = b"\\u" in line
+    row: dict[str, Any] = {}
     for name, column in columns.items():
-        if name not in found and not (older and column.nullable):
-            raise ArchiveRefused(f"the column {name} is missing")
-        row[name] = _value(column, found.get(name), check=escaped)
+        value = found.get(name)
+        if value is None:
+            if not column.nullable:
+                raise ArchiveRefused(f"{name} is empty")
+            row[name] = None
+            continue
+        try:
+            if escaped and not column.as_it_came:
+                _check_text(value)
+            row[name] = column.read(value)
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise ArchiveRefused(f"{name} has a value of the wrong type") from error
     return row
 
 
+class _Column(NamedTuple):
+    """How the values of a column are read."""
+
+    read: Callable[[Any], Any]
+    nullable: bool
+    #: What came in is kept as it came in, as text.
+    as_it_came: bool
+
+
 @cache
-def _columns(table: Table) -> dict[str, Column[Any]]:
-    return {column.name: column for column in table.columns}
+def _columns(table: Table) -> dict[str, _Column]:
+    return {
+        column.name: _Column(
+            _reader(column.type),
+            bool(column.nullable),
+            (table.name, column.name) == ("inbox_message", "payload"),
+        )
+        for column in table.columns
+    }
+
+
+def _check_names(found: Mapping[str, Any], columns: Mapping[str, _Column], *, older: bool) -> None:
+    unknown = found.keys() - columns.keys()
+    if unknown:
+        raise ArchiveRefused(f"there is no column {min(unknown)!r}")
+    for name, column in columns.items():
+        if name not in found and not (older and column.nullable):
+            raise ArchiveRefused(f"the column {name} is missing")
 
 
 def place(model: type[SQLModel], row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what rows of a table are in the order of: their keys, uuids as their digits."""
-    keys = [row[column.name] for column in table_of(model).primary_key.columns]
-    return tuple(str(key) if isinstance(key, UUID) else key for key in keys)
+    """Return what rows of a table are in the order of: their keys."""
+    return tuple([row[name] for name in _keys(table_of(model))])
+
+
+@cache
+def _keys(table: Table) -> list[str]:
+    return [column.name for column in table.primary_key.columns]
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line, parse_constant=_no_number)
+        found = _JSON.decode(line.decode())
     except (ValueError, RecursionError) as error:
         raise ArchiveRefused("it is no JSON that can be stored") from error
     if not isinstance(found, dict):
@@ -116,28 +154,16 @@ def _no_number(_text: str) -> NoReturn:
     raise ArchiveRefused("it holds a number that is none")
 
 
-def _value(column: Column[Any], value: Any, *, check: bool) -> Any:
-    if value is None:
-        if not column.nullable:
-            raise ArchiveRefused(f"{column.name} is empty")
-        return None
-    read = _reader(column.type)
-    try:
-        # What came in is kept as it came in, as text.
-        if check and (column.table.name, column.name) != ("inbox_message", "payload"):
-            _check_text(value)
-        made = read(value)
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise ArchiveRefused(f"{column.name} has a value of the wrong type") from error
-    return made
-
-
-def _reader(kind: TypeEngine[Any]) -> Any:
+def _reader(kind: TypeEngine[Any]) -> Callable[[Any], Any]:
     plain = getattr(kind, "impl_instance", kind)
     for column_type, read in _READERS:
         if isinstance(plain, column_type):
             return read
     return _text
+
+
+# `json.loads` would make one for each line.
+_JSON: Final = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _text(value: Any) -> str:
@@ -146,6 +172,8 @@ def _text(value: Any) -> str:
     return value
 
 
+# A grid's uuid stands in each row, a hole's in many.
+@lru_cache(maxsize=_REMEMBERED)
 def _uuid(value: Any) -> UUID:
     made = UUID(_text(value))
     if str(made) != value:
@@ -153,6 +181,7 @@ def _uuid(value: Any) -> UUID:
     return made
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _moment(value: Any) -> datetime:
     made = datetime.fromisoformat(_text(value))
     if made.tzinfo is None:

@@ -6,7 +6,7 @@ nothing is taken but a plain header with a known name and a size that was announ
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -59,12 +59,16 @@ def add_text(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 class Archive:
     """An open archive, read once from beginning to end."""
 
-    def __init__(self, source: IO[bytes], *, limit: int) -> None:
+    def __init__(
+        self, source: IO[bytes], *, limit: int, checked: Sequence[bytes] | None = None
+    ) -> None:
         """Read the manifest.
 
         Args:
             source: The file.
             limit: Most bytes that it may unpack to.
+            checked: The `pieces` of this archive when it was read and found good: each is
+                compared before its lines are yielded, which so need not be checked again.
 
         Raises:
             ArchiveRefused: It is no archive of ours.
@@ -73,6 +77,9 @@ class Archive:
         self._source = unpacker.stream_reader(source, read_size=_PIECE)
         self._left = limit
         self._limit = limit
+        self._known = None if checked is None else iter(checked)
+        #: Checksums of what was read of the members, piece by piece.
+        self.pieces: list[bytes] = []
         size = self._header(MANIFEST)
         if size > MANIFEST_BYTES:
             raise ArchiveRefused("Its manifest is too long.")
@@ -104,6 +111,7 @@ class Archive:
             piece = self._content(min(_PIECE, left), pad=False)
             left -= len(piece)
             found.update(piece)
+            self._compare(piece)
             *lines, rest = (rest + piece).split(b"\n")
             rows += len(lines)
             if rows > member.rows or len(rest) > LINE_BYTES:
@@ -114,6 +122,18 @@ class Archive:
             raise ArchiveRefused(f"{member.name}: it has {rows} rows and not {member.rows}.")
         if found.hexdigest() != member.sha256:
             raise ArchiveRefused(f"{member.name}: its checksum is wrong, the archive is damaged.")
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether what is yielded was found good before."""
+        return self._known is not None
+
+    def _compare(self, piece: bytes) -> None:
+        digest = hashlib.sha256(piece).digest()
+        if self._known is None:
+            self.pieces.append(digest)
+        elif next(self._known, None) != digest:
+            raise ArchiveRefused("It was changed while it was read.")
 
     def _header(self, name: str) -> int:
         block = self._read(_BLOCK)
@@ -170,8 +190,8 @@ def _first(error: ValidationError) -> str:
 
 
 @contextmanager
-def opened(path: Path, *, limit: int) -> Iterator[Archive]:
-    """Give an archive that is on disk.
+def opened(path: Path, *, limit: int, checked: Sequence[bytes] | None = None) -> Iterator[Archive]:
+    """Give an archive that is on disk; with `checked`, one that was read before (`Archive`).
 
     Raises:
         StorageUnavailable: It cannot be read.
@@ -182,4 +202,4 @@ def opened(path: Path, *, limit: int) -> Iterator[Archive]:
     except OSError as error:
         raise StorageUnavailable(f"{path} cannot be read: {error.strerror}.") from error
     with source:
-        yield Archive(source, limit=limit)
+        yield Archive(source, limit=limit, checked=checked)

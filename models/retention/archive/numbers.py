@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,7 +17,13 @@ from models.retention.archive.codec import MESSAGE_NUMBERS
 from models.retention.archive.manifest import TABLES
 from models.sql import table_of
 
-_INBOX: Final = "inbox_message"
+_DECISION: Final = str(Decision.__tablename__)
+#: Columns that hold the number of a message, by table.
+_NUMBERED: Final[Mapping[str, frozenset[str]]] = {
+    branch.name: MESSAGE_NUMBERS.intersection(table_of(branch.table).columns.keys())
+    | ({"seq"} if branch.table is InboxMessage else frozenset())
+    for branch in TABLES
+}
 
 
 class Numbers:
@@ -51,17 +57,16 @@ class Restored:
 
 def numbered(table: str, row: dict[str, Any], numbers: Numbers | Restored) -> dict[str, Any]:
     """Return a row with all numbers of messages in it exchanged."""
-    changed: dict[str, Any] = {
-        name: numbers.rank(row[name])
-        for name in (*MESSAGE_NUMBERS, *(("seq",) if table == _INBOX else ()))
-        if row.get(name) is not None
-    }
-    if table == Decision.__tablename__:
+    changed = dict(row)
+    for name in _NUMBERED[table]:
+        if (number := row.get(name)) is not None:
+            changed[name] = numbers.rank(number)
+    if table == _DECISION:
         basis = row["basis"]
         if not isinstance(basis, dict) or not all(type(n) is int for n in basis.values()):
             raise ArchiveRefused("basis is no list of messages")
         changed["basis"] = {target: numbers.rank(number) for target, number in basis.items()}
-    return {**row, **changed}
+    return changed
 
 
 def numbers_of(session: Session, grid: UUID) -> Numbers:
@@ -72,7 +77,7 @@ def numbers_of(session: Session, grid: UUID) -> Numbers:
 def _referred(session: Session, grid: UUID) -> Iterator[int]:
     for branch in TABLES:
         for column in table_of(branch.table).columns:
-            if column.name in MESSAGE_NUMBERS or (branch.name, column.name) == (_INBOX, "seq"):
+            if column.name in _NUMBERED[branch.name]:
                 distinct: Select[Any] = (
                     select(column).where(branch.belongs(grid), column > 0).distinct()
                 )

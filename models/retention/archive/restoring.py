@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col
 
@@ -15,12 +15,12 @@ from models.base import DeliveryState
 from models.cryoem.tables import Grid
 from models.inbox import InboxMessage
 from models.retention.archive.codec import MESSAGE_NUMBERS, ROW_NUMBERS, place
-from models.retention.archive.manifest import MODELS, Manifest
+from models.retention.archive.manifest import MODELS, TABLES, Manifest
 from models.retention.archive.numbers import Restored, numbered, numbers_of, reserve
 from models.retention.archive.rows import rows
 from models.retention.subtree import Branch
 from models.retention.tables import SessionRestore
-from models.sql import table_of
+from models.sql import chunks, insert_all, one_of, table_of
 
 #: How the inbox calls that an archive was brought back; no sender can bring one.
 RESTORED: Final = "athanor.session.restored"
@@ -31,6 +31,11 @@ _NAMED: Final = 20
 _BY_ID: Final = frozenset({"inbox_message", "outbox_message"})
 #: Rows without any name of their own: what is there is none of the archive's.
 _NAMELESS: Final = frozenset({"agent_log"})
+#: Parts of keys that are numbers of messages, by table.
+_NUMBERS_IN_KEYS: Final = {
+    branch.name: MESSAGE_NUMBERS.intersection(table_of(branch.table).primary_key.columns.keys())
+    for branch in TABLES
+}
 #: What the audit kept of rows that are in the archive whole.
 _ARCHIVED_IN: Final = {"instruction": "payload", "agent_session": "experimental_parameters"}
 
@@ -71,26 +76,28 @@ def unfinished(session: Session, grid: UUID) -> SessionRestore | None:
 
 def key_of(branch: Branch, row: Row) -> Key:
     """Return what tells a row from others of its table."""
-    if branch.name in _BY_ID:
-        return (row["id"],)
-    return tuple(row[column.name] for column in table_of(branch.table).primary_key.columns)
+    return (row["id"],) if branch.name in _BY_ID else place(branch.table, row)
 
 
 def present(session: Session, branch: Branch, part: Sequence[Row]) -> dict[Key, Row]:
     """Return those of some rows that are there already, by key."""
-    if branch.name in _NAMELESS:
+    # Messages get numbers that are nobody's yet: what is known by one of them is not there.
+    numbers = _NUMBERS_IN_KEYS[branch.name]
+    wanted = {
+        key_of(branch, row)
+        for row in part
+        if not numbers or all(row[name] <= 0 for name in numbers)
+    }
+    if branch.name in _NAMELESS or not wanted:
         return {}
     table = table_of(branch.table)
-    names = ["id"] if branch.name in _BY_ID else [c.name for c in table.primary_key.columns]
-    columns = [table.c[name] for name in names]
-    wanted = [key_of(branch, row) for row in part]
-    among = (
-        columns[0].in_([key for (key,) in wanted])
-        if len(columns) == 1
-        else tuple_(*columns).in_(wanted)
-    )
-    found = session.execute(select(*table.columns).where(among)).mappings()
-    return {key_of(branch, dict(row)): dict(row) for row in found}
+    first = table.c["id"] if branch.name in _BY_ID else next(iter(table.primary_key.columns))
+    there: dict[Key, Row] = {}
+    for some in chunks(list({key[0] for key in wanted})):
+        found = session.execute(select(*table.columns).where(one_of(session, first, some)))
+        rows_there = map(dict, found.mappings())
+        there |= {key: row for row in rows_there if (key := key_of(branch, row)) in wanted}
+    return there
 
 
 def compare(session: Session, branch: Branch, part: Sequence[Row], conflicts: Conflicts) -> None:
@@ -98,7 +105,7 @@ def compare(session: Session, branch: Branch, part: Sequence[Row], conflicts: Co
     if branch is MODELS:
         return
     there = present(session, branch, part)
-    for row in part:
+    for row in part if there else ():
         known = there.get(key_of(branch, row))
         if known is not None and not _is_archived(branch, known) and not _same(branch, row, known):
             conflicts.add(branch, key_of(branch, row))
@@ -201,18 +208,17 @@ def put(
     )
     if moved.rowcount != 1:  # pyright: ignore[reportAttributeAccessIssue]
         raise LeaseLost("Another import of this session is at work.")
-    there = present(session, branch, part)
+    mine = [numbered(branch.name, row, numbers) for row in part]
+    there = present(session, branch, mine)
     new: list[Row] = []
-    for row in part:
-        known = there.get(key_of(branch, row))
-        mine = _without_row_number(branch, numbered(branch.name, row, numbers))
+    for row in mine:
+        known = there.get(key_of(branch, row)) if there else None
         if known is None:
-            new.append(mine)
+            new.append(_without_row_number(branch, row))
         elif _is_archived(branch, known):
-            _replace(session, branch.table, key_of(branch, row), mine)
+            _replace(session, branch.table, key_of(branch, row), _without_row_number(branch, row))
     try:
-        if new:
-            session.execute(insert(table_of(branch.table)), new)
+        insert_all(session, branch.table, new)
     except IntegrityError as error:
         # Not found beforehand: another key than its own is taken, or it came in meanwhile.
         raise RestoreConflict([f"one of {branch.name} from row {done + 1} on"]) from error
@@ -221,6 +227,8 @@ def put(
 
 def _without_row_number(branch: Branch, row: Row) -> Row:
     given = {name for table, name in ROW_NUMBERS if table == branch.name}
+    if not given:
+        return row
     return {name: value for name, value in row.items() if name not in given}
 
 

@@ -2,8 +2,11 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -31,6 +34,10 @@ from models.retention.archive.numbers import Numbers, numbers_of
 from models.retention.archive.rows import rows, snapshot
 
 _PIECE: Final = 1024**2
+#: How folders of archives begin that are being written.
+_UNFINISHED: Final = ".athanor-export-"
+#: One in which no file was made for so long is nobody's any more.
+_ABANDONED_SECONDS: Final = 24 * 3600
 #: Told what is written and how many rows of it are.
 Progress = Callable[[str, int], None]
 
@@ -47,7 +54,8 @@ def write(
         StorageUnavailable: The file cannot be written.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=".athanor-export-", dir=path.parent) as folder:
+        _sweep(path.parent)
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=path.parent) as folder:
             whole = Path(folder) / "whole"
             with database.reading() as session:
                 snapshot(session)
@@ -59,6 +67,14 @@ def write(
     except OSError as error:
         raise StorageUnavailable(f"{path} cannot be written: {error.strerror}.") from error
     return manifest, digest
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what exports left that were killed long ago."""
+    for one in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(FileNotFoundError):  # another export was done just now
+            if time.time() - one.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(one, ignore_errors=True)
 
 
 def _write(

@@ -18,7 +18,7 @@ def test_users_are_made_changed_and_shut_out(
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
     made = athanor("users", "add", "Ada", "--role", "engineer", "--stdin", "--organisation", "nt1")
     assert (made.code, made.output) == (0, "")
-    generated = athanor("users", "add", "bob", "--generate").output.strip()
+    generated = athanor("users", "add", "bob", "--generate", "--all-organisations").output.strip()
     assert athanor("users", "role", "bob", "admin").code == 0
     assert athanor("users", "disable", "bob").code == 0
 
@@ -33,6 +33,33 @@ def test_users_are_made_changed_and_shut_out(
         assert is_password("correct horse battery", users.get_user(session, "ada").password_hash)
         assert is_password(generated, users.get_user(session, "bob").password_hash)
     database.close()
+
+
+def test_who_is_to_see_all_is_said_where_sessions_belong_to_organisations(
+    athanor: Athanor,
+) -> None:
+    people = (("users", "add", "ada", "--generate"), ("keys", "add", "k"), ("clients", "add", "c"))
+    # Nothing belongs to anybody: there is nothing to be said.
+    assert athanor("users", "add", "first", "--generate").code == 0
+    assert athanor("keys", "add", "agent", "--organisation", "nt1").code == 0
+
+    for command in people:
+        refused = athanor(*command)
+        assert refused.code == 1
+        assert "--organisation NAME (again for more) or --all-organisations" in refused.sentence
+        assert athanor(*command, "--organisation", "nt1", "--all-organisations").code == 2
+    assert athanor("users", "organisations", "first").code == 1
+
+    for command in people:
+        assert athanor(*command, "--all-organisations").code == 0
+    assert athanor("users", "add", "root", "--role", "admin", "--generate").code == 0
+    assert "sees sessions of: all" in athanor("users", "role", "root", "viewer").errors
+    assert athanor("users", "organisations", "ada", "nt1").code == 0
+    seen = {
+        one["name"]: one["organisations"]
+        for one in athanor("users", "list", "--json").json["items"]
+    }
+    assert seen == {"first": None, "ada": ["nt1"], "root": None}
 
 
 def test_a_key_is_printed_once_and_revoked_by_how_it_begins(athanor: Athanor, home: Path) -> None:

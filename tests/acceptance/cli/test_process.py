@@ -21,6 +21,7 @@ from tests.acceptance.cli.conftest import Athanor
 from tests.acceptance.processes import Process
 from tests.conftest import ROOT
 from tests.integration.api.bodies import prediction
+from tests.support import PATIENCE
 
 #: What takes long to import, and no help needs.
 HEAVY = {"prefect", "sqlalchemy", "sqlmodel", "alembic", "fastapi", "uvicorn", "numpy", "lxml"}
@@ -135,6 +136,6 @@ def test_ctrl_c_is_exit_code_130() -> None:
             connection, _ = silent.accept()
             with connection:
                 process.send_signal(signal.SIGINT)
-                _, errors = process.communicate(timeout=20)
+                _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in errors

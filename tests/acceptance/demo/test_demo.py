@@ -12,11 +12,9 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.support import wait_for
+from tests.support import PATIENCE, wait_for
 
 SQUARES, HOLES = 4, 60
-
-pytestmark = pytest.mark.timeout(300)
 
 
 class Demo:
@@ -53,7 +51,7 @@ class Demo:
             assert self.process.poll() is None, self.said()
             return text in self.said()
 
-        wait_for(has_said, timeout=120, what=f"{text!r}")
+        wait_for(has_said, what=f"{text!r}")
 
 
 @pytest.fixture
@@ -68,14 +66,14 @@ def start(tmp_path: Path) -> Iterator:
     for demo in started:
         if demo.process.poll() is None:
             demo.process.kill()
-            demo.process.wait(10)
+            demo.process.wait(PATIENCE)
 
 
 def test_its_figures_agree_with_the_truth_and_with_one_another(start):
     demo = start("--json")
-    children = wait_for(demo.children, timeout=60, what="Prefect's server")
+    children = wait_for(demo.children, what="Prefect's server")
 
-    assert demo.process.wait(240) == 0, demo.said() + demo.out.read_text()
+    assert demo.process.wait(PATIENCE) == 0, demo.said() + demo.out.read_text()
     outcome = json.loads(demo.out.read_text())
 
     assert outcome["ok"]
@@ -127,7 +125,7 @@ def test_ctrl_c_leaves_nothing_behind(start, moment):
 
     # A shell says 130 for both: Python may end by the signal itself when it fell into an `exec`,
     # as imports make them for data classes, although it was caught.
-    assert demo.process.wait(20) in {130, -signal.SIGINT}, demo.said()
+    assert demo.process.wait(PATIENCE) in {130, -signal.SIGINT}, demo.said()
     assert list(demo.folder.iterdir()) == []
     assert not [child for child in children if child.is_running()]
     assert "Traceback" not in demo.said()
@@ -142,5 +140,5 @@ def test_kept_it_stays_up_until_ctrl_c(start):
 
     demo.process.send_signal(signal.SIGTERM)
 
-    assert demo.process.wait(20) == 0, demo.said()
+    assert demo.process.wait(PATIENCE) == 0, demo.said()
     assert list(demo.folder.iterdir()) == []

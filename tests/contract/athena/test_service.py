@@ -20,7 +20,7 @@ from tests.contract.athena.service import (
     service,
     stats,
 )
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_a_timed_decision_wakes_when_the_decision_is_made() -> None:
         of_hole = _ask(client, 2)
         await wait_until(lambda: _waiting(url, 11), what="the questions to wait")
         await client.post_decisions([decision(2, "true"), decision(3, "false")])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             squares = await asyncio.gather(*of_square)
             told = await of_hole
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from simulators.athena import running
+from tests.support import PATIENCE
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def running_in_thread() -> Iterator[str]:
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
     try:
-        yield started.result(timeout=20)
+        yield started.result(timeout=PATIENCE)
     finally:
         stop.set()
         thread.join()

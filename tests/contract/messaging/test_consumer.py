@@ -8,7 +8,7 @@ from core.errors import ConfigurationError
 from messaging.rabbitmq.port import Batch, Consumer
 from messaging.rabbitmq.topology import QueuePlan
 from tests.contract.messaging.rigs import Rig
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 
 def numbered(count: int) -> list[bytes]:
@@ -18,7 +18,7 @@ def numbered(count: int) -> list[bytes]:
 async def taken(consumer: Consumer, count: int) -> list[Batch]:
     """Take batches until so many messages are there."""
     batches: list[Batch] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while sum(map(len, batches)) < count:
             batches.append(await consumer.next_batch())
     return batches
@@ -115,7 +115,7 @@ async def test_no_more_than_the_prefetch_is_held(rig: Rig):
         await asyncio.wait({waiting}, timeout=0.2)
         assert not waiting.done()
         consumer.acknowledge(batches[-1])
-        batch = await asyncio.wait_for(waiting, 20)
+        batch = await asyncio.wait_for(waiting, PATIENCE)
         assert batch.bodies[0] == b"10"
 
 
@@ -157,7 +157,7 @@ async def test_what_was_not_taken_before_a_loss_is_not_handed_out_after_it(rig: 
         waiting = asyncio.create_task(consumer.next_batch())
         await asyncio.wait({waiting}, timeout=0.1)
         await rig.up()
-        batch = await asyncio.wait_for(waiting, 20)
+        batch = await asyncio.wait_for(waiting, PATIENCE)
         assert consumer.is_current(batch)
         assert list(batch.redelivered) == [True] * len(batch)
 
@@ -172,7 +172,7 @@ async def test_a_broker_that_is_away_is_waited_for(rig: Rig):
         await asyncio.wait({waiting}, timeout=0.2)
         assert not waiting.done()
         await rig.up()
-        assert (await asyncio.wait_for(waiting, 20)).bodies == [b"meanwhile"]
+        assert (await asyncio.wait_for(waiting, PATIENCE)).bodies == [b"meanwhile"]
 
 
 async def test_a_message_set_aside_is_kept_with_its_reason(rig: Rig):
@@ -224,7 +224,7 @@ async def test_a_queue_that_should_exist_and_does_not_is_said(rig: Rig):
     plan = QueuePlan(rig.name("nowhere"), kind="existing")
     async with rig.consumer(plan) as consumer:
         with pytest.raises(ConfigurationError, match="There is no queue"):
-            await asyncio.wait_for(consumer.next_batch(), 20)
+            await asyncio.wait_for(consumer.next_batch(), PATIENCE)
 
 
 async def test_two_consumers_share_a_queue_and_no_message_goes_to_both(rig: Rig):

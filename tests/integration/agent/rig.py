@@ -9,7 +9,7 @@ from typing import Any
 from agent.epu.agent import Agent
 from agent.epu.watch import Watcher
 from models.cryoem.messages import Message
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 #: Short, so that tests are; rescans are off unless a test is about them.
 FAST: dict[str, Any] = {"settle_seconds": 0.1, "give_up_seconds": 0.6, "rescan_seconds": 600.0}
@@ -43,7 +43,7 @@ async def running(one: Watcher | Agent) -> AsyncIterator[asyncio.Task[Any]]:
         yield task
     finally:
         one.stop()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, PATIENCE)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

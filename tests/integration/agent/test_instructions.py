@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 from tests.integration.agent.hands import AGENT, Hand, receiving
 from tests.integration.agent.instructed import Plant, planted
 from tests.integration.models.factories import plant as plant_grid
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -148,12 +148,16 @@ async def test_what_was_acted_on_before_a_crash_is_told_and_not_done_again(
         assert [str(one.stage) for one in journal.open_notes(session)] == ["ended", "begun"]
     hand.may_go_on.set()
 
+    async def nothing_is_open() -> bool:
+        with Journal.open(tmp_path / f"{AGENT}.db") as journal:
+            return not journal.open_notes(session)
+
     async with receiving(plant.url, tmp_path, hand):
         await plant.until("processed", done, begun)
+        # The agent notes that it told the outcome after the server has heard it.
+        await wait_until(nothing_is_open, what="a note that both outcomes are told")
 
     assert hand.asked == [(done, False), (begun, False), (begun, True)]
-    with Journal.open(tmp_path / f"{AGENT}.db") as journal:
-        assert journal.open_notes(session) == []
 
 
 async def test_an_agent_killed_while_it_acts_is_asked_again_and_knows_it(
@@ -162,7 +166,7 @@ async def test_an_agent_killed_while_it_acts_is_asked_again_and_knows_it(
     session = await plant.session()
     (ident,) = await plant.make(session)
     command = [sys.executable, "-m", "tests.integration.agent.dying", plant.url, str(tmp_path)]
-    died = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, timeout=60, check=False)
+    died = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, timeout=PATIENCE, check=False)
     assert died.returncode == -signal.SIGKILL
     assert await plant.fate(ident) == ["received"]
     hand = Hand()

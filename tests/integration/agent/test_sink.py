@@ -13,7 +13,7 @@ import pytest
 from agent.epu.sink import MAX_BYTES, HttpSink, MemorySink, SendRejected, Sink
 from core.errors import ConfigurationError
 from models.cryoem.messages import EpuFailureMessage, Message, parse
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 from .receiver import Receiver, receiving
 
@@ -188,7 +188,7 @@ async def test_messages_wait_for_an_api_that_is_not_up_yet(caplog: pytest.LogCap
         await wait_until(complained, what="a log line that says what is wrong")
         assert not sending.done()
         with receiving(port) as receiver:
-            await asyncio.wait_for(sending, 20)
+            await asyncio.wait_for(sending, PATIENCE)
             assert len(receiver.stored) == 3
 
 

@@ -89,7 +89,6 @@ def test_any_request_is_refused_without_a_key_and_gets_a_documented_answer_with_
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("mode", [POSITIVE, NEGATIVE])
 def test_any_of_many_requests_is_refused_without_a_key_and_answered_with_one(
     guarded: Running, key: dict[str, str], mode: GenerationMode, report: list[str]

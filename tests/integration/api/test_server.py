@@ -12,6 +12,7 @@ from api.server import ApiServer
 from core.errors import ConfigurationError, PortTaken
 from entrypoints.ports import free_port
 from tests.integration.api.bodies import prediction
+from tests.support import PATIENCE
 
 
 @pytest.fixture
@@ -94,5 +95,5 @@ async def test_wait_returns_when_it_is_stopped_and_a_second_stop_does_nothing(
     waiting = asyncio.create_task(server.wait())
     await server.stop()
     await server.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await waiting

@@ -14,6 +14,7 @@ from models.database import Database
 from tests.integration.api.played import play
 from tests.session_fixtures import SmallSession, surroundings
 from tests.session_fixtures import test_settings as short_settings
+from tests.support import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def running_in_thread(database: Database, settings: Settings | None = None) -> I
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
     try:
-        yield started.result(timeout=30)
+        yield started.result(timeout=PATIENCE)
     finally:
         stop.set()
         thread.join()

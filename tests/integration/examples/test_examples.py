@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 from tests.integration.agent.hands import AGENT
 from tests.integration.agent.instructed import Plant, planted
 from tests.rabbitmq_fixtures import Rabbit
+from tests.support import PATIENCE
 
 LINES = [("gridsquare", 1, 0.9), *(("foilhole", number, 0.25) for number in range(11, 20))]
 
@@ -43,7 +44,7 @@ async def run(name: str, *arguments: str | Path) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return process.returncode, said.decode()
 

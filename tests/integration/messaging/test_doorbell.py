@@ -11,10 +11,8 @@ import pytest
 from messaging.doorbell import Doorbell, LocalDoorbell, PostgresDoorbell, SqliteDoorbell, woken
 from models.database import Database
 from tests.integration.models.factories import new_message, store
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
-#: Long enough for a slow machine; nobody waits so long unless the test fails.
-LONG = 20.0
 #: Short: nothing is to happen in it.
 SHORT = 0.05
 
@@ -45,15 +43,15 @@ async def test_listener_is_woken(bell: Doorbell) -> None:
         event.clear()
         await bell.notify("flow", "key")
 
-        assert await woken(event, timeout=LONG)
+        assert await woken(event, timeout=PATIENCE)
 
 
 async def test_all_listeners_to_a_key_are_woken(bell: Doorbell) -> None:
     with bell.listening("flow", "key") as one, bell.listening("flow", "key") as other:
         await bell.notify("flow", "key")
 
-        assert await woken(one, timeout=LONG)
-        assert await woken(other, timeout=LONG)
+        assert await woken(one, timeout=PATIENCE)
+        assert await woken(other, timeout=PATIENCE)
 
 
 async def test_ring_between_looking_and_waiting_is_not_lost(bell: Doorbell) -> None:
@@ -63,7 +61,7 @@ async def test_ring_between_looking_and_waiting_is_not_lost(bell: Doorbell) -> N
         await bell.notify("flow", "key")
         await asyncio.sleep(0)
 
-        assert await woken(event, timeout=LONG)
+        assert await woken(event, timeout=PATIENCE)
 
 
 async def test_waiting_in_vain_ends_with_its_time_out() -> None:
@@ -97,7 +95,7 @@ async def test_doorbell_of_one_process_is_heard_in_another(postgres_url: str) ->
             other.clear()
             await there.notify("flow", "a key")
 
-            assert await woken(event, timeout=LONG)
+            assert await woken(event, timeout=PATIENCE)
             assert not other.is_set()
 
 
@@ -109,7 +107,7 @@ async def test_commit_of_another_process_is_heard(sqlite_url: str) -> None:
             assert not await woken(event, timeout=0.3)
             await asyncio.to_thread(store, other, new_message())
 
-            assert await woken(event, timeout=LONG)
+            assert await woken(event, timeout=PATIENCE)
     other.close()
 
 
@@ -122,11 +120,11 @@ async def test_listening_goes_on_after_the_server_cut_the_connection(postgres_ur
             await _execute(conninfo, f"SELECT pg_terminate_backend({first})")
 
             # Woken because something may have been missed, then listening again.
-            assert await woken(event, timeout=LONG)
+            assert await woken(event, timeout=PATIENCE)
             event.clear()
             await _listens(conninfo, 1)
             await _execute(conninfo, "SELECT pg_notify('athanor_doorbell', 'flow key')")
-            assert await woken(event, timeout=LONG)
+            assert await woken(event, timeout=PATIENCE)
 
 
 async def test_server_that_is_down_harms_nobody() -> None:
@@ -135,7 +133,7 @@ async def test_server_that_is_down_harms_nobody() -> None:
             await bell.notify("flow", "key")
 
             # Those in the same process are woken all the same.
-            assert await woken(event, timeout=LONG)
+            assert await woken(event, timeout=PATIENCE)
 
 
 async def _execute(conninfo: str, statement: str) -> list[tuple[object, ...]]:

@@ -13,7 +13,7 @@ from messaging.rabbitmq.port import Batch
 from messaging.rabbitmq.publisher import RabbitPublisher
 from messaging.rabbitmq.topology import QueuePlan
 from tests.rabbitmq_fixtures import Rabbit
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 
 def consumer_of(rabbit: Rabbit, plan: QueuePlan, **options: float) -> RabbitConsumer:
@@ -22,7 +22,7 @@ def consumer_of(rabbit: Rabbit, plan: QueuePlan, **options: float) -> RabbitCons
 
 
 async def next_of(consumer: RabbitConsumer) -> Batch:
-    return await asyncio.wait_for(consumer.next_batch(), 20)
+    return await asyncio.wait_for(consumer.next_batch(), PATIENCE)
 
 
 async def until_there(rabbit: Rabbit, queue: str) -> None:

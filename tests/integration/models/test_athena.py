@@ -24,6 +24,7 @@ from tests.integration.models.factories import (
     plant,
     square_message,
 )
+from tests.support import PATIENCE
 
 INT32_MAX = 2**31 - 1
 
@@ -138,7 +139,7 @@ def test_two_runs_at_once_give_each_area_one_id(database: Database) -> None:
 
     def allocate() -> None:
         try:
-            barrier.wait(timeout=20)
+            barrier.wait(timeout=PATIENCE)
             _allocate(database, site)
         except BaseException as error:  # noqa: BLE001 (shown by the test's own thread)
             failures.append(error)
@@ -147,7 +148,7 @@ def test_two_runs_at_once_give_each_area_one_id(database: Database) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=PATIENCE)
 
     assert failures == []
     given = _ids(database, site)

@@ -18,7 +18,7 @@ from models import inbox, work
 from models.database import Database, normal_url
 from models.inbox import InboxMessage
 from tests.integration.models.factories import NOON, new_message, store
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 
 def _count(session: Session) -> int:
@@ -82,7 +82,7 @@ async def test_lost_race_is_run_again(postgres_url: str) -> None:
         statement = text("UPDATE inbox_message SET attempts = attempts + 1 WHERE seq = :seq")
         session.execute(statement, {"seq": first})
         if len(tries) <= 2:
-            both.wait(timeout=20)
+            both.wait(timeout=PATIENCE)
         session.execute(statement, {"seq": second})
 
     await asyncio.gather(database.write(touch, 1, 2), database.write(touch, 2, 1))

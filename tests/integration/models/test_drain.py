@@ -12,6 +12,7 @@ from models.database import Database
 from models.drain import CAREFUL_FOR, RING_LOST_AFTER, Drain, DrainLease, DrainState
 from models.inbox import InboxMessage
 from tests.integration.models.factories import MAX_ATTEMPTS, NOON, after, new_message, take
+from tests.support import PATIENCE
 
 KEY = {"flow": "flow", "key": "grid"}
 
@@ -213,7 +214,7 @@ def test_concurrent_runs_of_which_one_gets_the_key(database: Database) -> None:
     barrier = threading.Barrier(4)
 
     def begin(holder: str) -> None:
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=PATIENCE)
         leases.append(_begin(database, holder))
 
     _run([lambda name=name: begin(name) for name in "abcd"])
@@ -252,7 +253,7 @@ def test_no_message_is_left_without_a_run(database: Database, *, together: bool)
 
     _run([lambda name=name: send(name) for name in range(senders)])
     for thread in runs:
-        thread.join(timeout=60)
+        thread.join(timeout=PATIENCE)
 
     with database.reading() as session:
         left = inbox.has_work(session, **KEY, now=NOON, max_attempts=MAX_ATTEMPTS)
@@ -283,7 +284,7 @@ def test_message_stored_while_a_run_looks_for_the_last_time_is_not_lost(
         sender.join(timeout=0.3)
         assert sender.is_alive()
         drain.finish(session, lease)
-    sender.join(timeout=30)
+    sender.join(timeout=PATIENCE)
 
     assert rung == [True]
 
@@ -301,6 +302,6 @@ def _run(works: Sequence[Callable[[], None]]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=PATIENCE)
     assert failures == []
     assert not any(thread.is_alive() for thread in threads)

@@ -24,6 +24,7 @@ from tests.integration.models.factories import (
     store,
     take,
 )
+from tests.support import PATIENCE
 
 
 def _rows(database: Database) -> list[InboxMessage]:
@@ -98,7 +99,7 @@ def test_concurrent_senders_of_the_same_messages_store_each_once(database: Datab
 
     def send() -> None:
         try:
-            barrier.wait(timeout=20)
+            barrier.wait(timeout=PATIENCE)
             for batch in range(5):
                 store(
                     database,
@@ -347,5 +348,5 @@ def _run_all(threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=PATIENCE)
     assert not any(thread.is_alive() for thread in threads)

@@ -4,6 +4,7 @@ import threading
 
 from models.database import Database
 from models.sql import lock_until_commit
+from tests.support import PATIENCE
 
 
 def test_who_asks_for_a_lock_waits_until_its_holder_commits(database: Database) -> None:
@@ -19,8 +20,8 @@ def test_who_asks_for_a_lock_waits_until_its_holder_commits(database: Database) 
     with database.transaction() as session:
         lock_until_commit(session, "a lock")
         thread.start()
-        assert asked.wait(timeout=20)
+        assert asked.wait(timeout=PATIENCE)
         assert not got.wait(timeout=0.3)
-    thread.join(timeout=60)
+    thread.join(timeout=PATIENCE)
 
     assert got.is_set()

@@ -11,6 +11,7 @@ from models import migrations, revision
 from models.cryoem.decision_tables import QualityMetric
 from models.database import Database
 from models.registry import all_tables
+from tests.support import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -101,7 +102,9 @@ def test_two_processes_may_upgrade_at_once(empty_database: Database) -> None:
         assert upgrade.stdin is not None
         upgrade.stdin.write("!")
         upgrade.stdin.flush()
-    outcomes = [(*upgrade.communicate(timeout=60), upgrade.returncode) for upgrade in upgrades]
+    outcomes = [
+        (*upgrade.communicate(timeout=PATIENCE), upgrade.returncode) for upgrade in upgrades
+    ]
 
     assert [(code, errors[-500:]) for _, errors, code in outcomes] == [(0, ""), (0, "")]
     assert migrations.differences(empty_database) == []

@@ -31,6 +31,7 @@ from tests.integration.models.factories import (
     square_message,
     take,
 )
+from tests.support import PATIENCE
 
 
 def _record(database: Database, *bodies: dict[str, Any]) -> Recorded:
@@ -209,7 +210,7 @@ def test_prediction_is_woken_though_its_hole_appears_while_it_lies_down(
     looked, applied = threading.Event(), threading.Event()
 
     def appear() -> None:
-        looked.wait(timeout=20)
+        looked.wait(timeout=PATIENCE)
         with database.transaction() as session:
             apply_epu(session, [square_message(site.grid, 1, (99,))], now=NOON)
             inbox.wake(session, [str(hole)], key=str(site.grid), now=NOON)
@@ -227,7 +228,7 @@ def test_prediction_is_woken_though_its_hole_appears_while_it_lies_down(
         recorded = predictions.record(session, [(row, parse(row.payload)) for row in rows])  # type: ignore[misc]
         inbox.finish(session, recorded.done, now=NOON, flow_run_id=None)
         inbox.let_wait(session, recorded.waiting)
-    thread.join(timeout=30)
+    thread.join(timeout=PATIENCE)
 
     with database.reading() as session:
         state = session.execute(select(col(InboxMessage.state))).scalar_one()
@@ -257,7 +258,7 @@ def test_message_that_lies_down_holds_up_whoever_would_wake_it(
         thread.join(timeout=0.3)
         assert thread.is_alive()
         inbox.let_wait(session, recorded.waiting)
-    thread.join(timeout=30)
+    thread.join(timeout=PATIENCE)
 
     assert flows == [{"ingest-predictions"}]
 

@@ -12,6 +12,7 @@ from models.cryoem.processing_tables import Measurement
 from models.cryoem.weight_tables import MetricStatistics
 from models.database import Database
 from tests.integration.models.measured import history, one_by_one, photographed, predict, weights
+from tests.support import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLES = range(100, 190)
@@ -55,7 +56,7 @@ def test_many_processes_keep_one_account(postgres_url: str) -> None:
         assert worker.stdin is not None
         worker.stdin.write("!")
         worker.stdin.flush()
-    outcomes = [(worker.communicate(timeout=60)[1], worker.returncode) for worker in workers]
+    outcomes = [(worker.communicate(timeout=PATIENCE)[1], worker.returncode) for worker in workers]
     assert [(errors[-500:], code) for errors, code in outcomes] == [("", 0)] * PROCESSES
 
     with database.reading() as session:

@@ -12,6 +12,7 @@ from core.settings import WorkerSettings
 from deployments.project import DeploymentDefinition
 from deployments.registry import register_deployments
 from entrypoints.worker import WarmWorker
+from entrypoints.worker.reconciler import Lost
 from messaging.launcher import Launcher
 from tests.integration.prefect import sample_flows
 from tests.support import wait_until
@@ -70,14 +71,15 @@ def ended(client: PrefectClient) -> Ended:
 
 @asynccontextmanager
 async def working(
-    pool: str, *, reconcile_seconds: float = 15.0, **settings: float
+    pool: str, *, reconcile_seconds: float = 15.0, lost: Lost | None = None, **settings: float
 ) -> AsyncIterator[WarmWorker]:
     """A worker in this process, which polls so rarely that only being woken explains speed."""
     worker = WarmWorker(
         WorkerSettings.model_validate(
-            {"pool": pool, "poll_seconds": 60, "stop_seconds": 0.2, **settings}
+            {"pool": pool, "poll_seconds": 3600, "stop_seconds": 0.2, **settings}
         ),
         reconcile_seconds=reconcile_seconds,
+        lost=lost,
     )
     await worker.start()
     try:

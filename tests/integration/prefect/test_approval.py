@@ -17,11 +17,14 @@ from deployments.project import DeploymentDefinition
 from deployments.registry import register_deployments
 from domains.cryoem.instructions import Mode
 from messaging.launcher import Launcher
+from models.audit import AuditEntry
 from models.cryoem.instructions.making import NewInstruction
 from models.cryoem.instructions.sessions import NewSession
 from models.cryoem.instructions.tables import Instruction
 from models.database import Database
 from tasks.cryoem import instructing
+from tasks.cryoem.approvals import Answer, Waiting, line_of
+from tasks.cryoem.approving import carry_out
 from tasks.cryoem.instruct_from_decisions import AWAITING
 from tests.integration.prefect.conftest import Ended, working
 from tests.session_fixtures import QuietResources, RecordingLauncher
@@ -91,6 +94,15 @@ async def standing(here: QuietResources, session_id: str) -> list[tuple[str, str
     return await here.database.read(read)
 
 
+async def written_down(here: QuietResources) -> list[AuditEntry]:
+    """Return the audit, the oldest entry first."""
+
+    def read(session: Session) -> list[AuditEntry]:
+        return list(session.scalars(select(AuditEntry).order_by(col(AuditEntry.seq))))
+
+    return await here.database.read(read)
+
+
 async def suspended(client: PrefectClient, run_id: UUID) -> FlowRun:
     async def is_suspended() -> FlowRun | None:
         run = await client.read_flow_run(run_id)
@@ -139,6 +151,9 @@ async def test_an_answer_at_prefect_counts_for_what_was_shown_and_outlives_the_w
         ("pending (held)", None),
     ]
     assert "rejected by grace" in await artifact(client, run)
+    assert [(one.caller, one.request_id) for one in await written_down(here)] == [
+        ("ada", str(run_id))
+    ] * 2
     assert (AWAITING, {"session_id": session_id, "through": "4"}) in here.events
     # The API is told so.
     with pytest.raises(Conflict, match="nobody waits"):
@@ -170,3 +185,29 @@ async def test_a_run_whose_instructions_were_judged_through_the_api_ends_and_say
     assert run.name == f"approve-instructions {session_id}: judged elsewhere"
     assert (await artifact(client, run)).count("approved by ada at") == 2
     assert len(launched) == 1
+
+
+async def test_the_audit_says_who_is_said_to_have_answered_at_prefect(here: QuietResources) -> None:
+    session_id, (first, second, third) = await session_with(here, 3)
+    await instructing.approve(here, third.id, by="grace")
+    waiting = Waiting(session_id, 3, tuple(line_of(one) for one in (first, second, third)))
+
+    await carry_out.fn(waiting, Answer(answer="approve", by="ada", only=[1]))
+    await carry_out.fn(waiting, Answer(answer="reject", by="bob", only=[2, 3], reason="ice"))
+
+    approved, rejected = await written_down(here)
+    for one in (approved, rejected):
+        assert (one.caller_kind, one.method, one.route) == (
+            "unverified",
+            "prefect",
+            "approve-instructions",
+        )
+        assert (one.entity, one.status) == ("instruction", None)
+    assert (approved.caller, approved.entity_id) == ("ada", str(first.id))
+    assert (rejected.caller, rejected.entity_id) == ("bob", str(second.id))
+    before, after = approved.before or {}, approved.after or {}
+    assert (before["held"], before["judged_by"]) == ("approval", None)
+    assert (after["held"], after["judged_by"]) == (None, "ada")
+    before, after = rejected.before or {}, rejected.after or {}
+    assert (before["status"], after["status"]) == ("pending", "cancelled")
+    assert after["ended_because"] == "rejected: ice"

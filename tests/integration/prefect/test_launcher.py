@@ -116,7 +116,7 @@ async def test_while_prefect_is_away_only_the_first_ring_waits_and_later_ones_go
                     return False
                 return True
 
-            await wait_until(launched, timeout=60, what="a launch")
+            await wait_until(launched, what="a launch")
     finally:
         await launcher.__aexit__(None, None, None)
 

@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ from prefect.client.schemas.objects import StateType
 from messaging.launcher import Launcher
 from tests.conftest import ROOT
 from tests.integration.prefect.conftest import Deploy, Ended, working
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 pytestmark = pytest.mark.prefect
 
@@ -48,13 +49,21 @@ async def begun(name: str, folder: Path) -> UUID:
     started = folder / "started"
     async with Launcher() as launcher:
         run_id = await launcher.launch(name, {"started": str(started)})
-    await wait_until(lambda: asyncio.to_thread(started.exists), timeout=40, what="the run's start")
+    await wait_until(lambda: asyncio.to_thread(started.exists), what="the run's start")
     return run_id
 
 
 async def test_runs_of_a_killed_worker_are_marked_crashed_with_all_that_they_began(
     deploy: Deploy, pool: str, ended: Ended, client: PrefectClient, tmp_path: Path
 ) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+
+    async def lost(deployment: str, parameters: Mapping[str, Any]) -> None:
+        told.append((deployment, dict(parameters)))
+
+    async def heard() -> bool:
+        return bool(told)
+
     async with worker_process(pool) as process:
         run_id = await begun(await deploy("parent"), tmp_path)
         run = await client.read_flow_run(run_id)
@@ -62,8 +71,9 @@ async def test_runs_of_a_killed_worker_are_marked_crashed_with_all_that_they_beg
         process.send_signal(signal.SIGKILL)
         await process.wait()
 
-    async with working(pool, reconcile_seconds=1):
+    async with working(pool, reconcile_seconds=1, lost=lost):
         run = await ended(run_id)
+        await wait_until(heard, what="word of the lost run")
 
     (subflow,) = await client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
@@ -74,6 +84,7 @@ async def test_runs_of_a_killed_worker_are_marked_crashed_with_all_that_they_beg
     assert run.state is not None
     assert "reconciler" in str(run.state.message)
     assert subflow.state_type is StateType.CRASHED
+    assert told == [(f"parent-{pool}", {"started": str(tmp_path / "started")})]
 
 
 async def test_a_worker_process_told_to_end_hands_its_run_on_and_leaves(
@@ -82,7 +93,7 @@ async def test_a_worker_process_told_to_end_hands_its_run_on_and_leaves(
     async with worker_process(pool) as process:
         run_id = await begun(await deploy("end_the_second_time"), tmp_path)
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             code = await process.wait()
 
     assert code == 0
@@ -100,9 +111,9 @@ async def test_a_second_signal_ends_a_worker_process_at_once(
         await begun(await deploy("never_end"), tmp_path)
         process.send_signal(signal.SIGTERM)
         assert process.stderr
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while b"safe point" not in await process.stderr.readline():
                 pass
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await process.wait() == 128 + signal.SIGTERM

@@ -155,7 +155,7 @@ async def test_dead_messages_are_told_once_for_many_events_and_once_more_for_the
             emit(f"{DEAD}.{pool}", resource, payload)
             return len(receiver.bodies) > 0
 
-        await wait_until(told, timeout=60, what="a notification")
+        await wait_until(told, what="a notification")
         await store_dead(sqlite_database, 2)
 
         async def told_again() -> bool:
@@ -188,7 +188,7 @@ async def test_a_failed_run_is_told_by_name_and_its_own_failure_is_not(
             await ended(run_id)
             return len(receiver.bodies) > 0
 
-        await wait_until(told, timeout=60, what="a notification")
+        await wait_until(told, what="a notification")
         (notice,) = await notices(client, pool)
         run = await ended(notice.id)
         # More failures in the same quiet time ask for no more notices.

@@ -133,7 +133,7 @@ async def test_an_emitted_event_starts_a_run_with_its_payload(
         await asyncio.sleep(0.5)
         return grid_uuid in notebook
 
-    await wait_until(rung, timeout=40)
+    await wait_until(rung)
 
 
 async def test_a_flow_that_does_not_exist_is_refused_before_anything_is_written(

@@ -20,7 +20,7 @@ from core.settings import PrefectSettings
 from entrypoints.ports import free_port
 from entrypoints.prefect_server import PrefectServer
 from tests.conftest import ROOT
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 PARENT = """
 import asyncio, sys
@@ -119,12 +119,12 @@ async def test_runs_older_than_the_retention_are_deleted(
     server = PrefectServer(PrefectSettings(port=free_port()), home)
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=server.api_url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=server.api_url, timeout=PATIENCE) as client:
             flow = (await client.post("/flows/", json={"name": "old"})).json()["id"]
             body = {"flow_id": flow, "state": {"type": "COMPLETED"}}
             old, new = [(await client.post("/flow_runs/", json=body)).json() for _ in range(2)]
             ended = datetime.now(UTC) - timedelta(days=31)
-            with sqlite3.connect(home / "prefect" / "prefect.db", timeout=30) as database:
+            with sqlite3.connect(home / "prefect" / "prefect.db", timeout=PATIENCE) as database:
                 database.execute(
                     "update flow_run set end_time = ? where id = ?",
                     (ended.strftime("%Y-%m-%d %H:%M:%S.%f"), old["id"]),
@@ -135,7 +135,7 @@ async def test_runs_older_than_the_retention_are_deleted(
                 answer = await client.get(f"/flow_runs/{old['id']}")
                 return answer.status_code == httpx.codes.NOT_FOUND
 
-            await wait_until(is_deleted, timeout=60, what="the old run's end")
+            await wait_until(is_deleted, what="the old run's end")
             assert (await client.get(f"/flow_runs/{new['id']}")).status_code == httpx.codes.OK
     finally:
         await server.stop()
@@ -153,16 +153,16 @@ async def test_a_server_that_dies_is_started_again_and_given_up_when_it_keeps_dy
         hasty = patient.model_copy(update={"startup_timeout": 0.1})
         monkeypatch.setattr(server, "_settings", hasty)
         kill(server)
-        await wait_until(lambda: tried_in_vain(4, caplog, waiting), timeout=60)
+        await wait_until(lambda: tried_in_vain(4, caplog, waiting))
         monkeypatch.setattr(server, "_settings", patient)
         async with httpx.AsyncClient(base_url=server.api_url, timeout=5) as client:
-            await wait_until(lambda: healthy(client, waiting), timeout=150, what="another server")
+            await wait_until(lambda: healthy(client, waiting), what="another server")
 
         killed = kill(server)
         # The last one dies before it answers, which is a death like any other.
         await restarted(server, killed, waiting)
         kill(server)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await waiting
     finally:
         waiting.cancel()
@@ -195,7 +195,7 @@ async def restarted(server: PrefectServer, killed: int, waiting: asyncio.Task[No
         assert_not_given_up(waiting)
         return server.pid != killed
 
-    await wait_until(another, timeout=60, what="another process")
+    await wait_until(another, what="another process")
 
 
 async def healthy(client: httpx.AsyncClient, waiting: asyncio.Task[None]) -> bool:

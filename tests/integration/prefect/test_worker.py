@@ -49,7 +49,7 @@ async def test_a_run_that_nobody_rang_for_is_noticed_by_the_event_stream(
     async with Launcher() as elsewhere:  # rings no bell in this process
         await elsewhere.launch(name, {"line": "from the UI"})
 
-    await wait_until(lambda: seen(notebook, "from the UI"), timeout=15)
+    await wait_until(lambda: seen(notebook, "from the UI"))
 
 
 async def test_flows_and_their_tasks_see_the_context_of_the_worker(

@@ -28,7 +28,16 @@ from models.cryoem.processing_tables import (
     Measurement,
     ModelParameter,
 )
-from models.cryoem.tables import Atlas, AtlasTile, Grid, Hole, Micrograph, Square, TileSquare
+from models.cryoem.tables import (
+    Alias,
+    Atlas,
+    AtlasTile,
+    Grid,
+    Hole,
+    Micrograph,
+    Square,
+    TileSquare,
+)
 from models.cryoem.weight_tables import (
     GridPlan,
     HoleScore,
@@ -138,6 +147,7 @@ def fill(session: Session, grid: UUID) -> None:
     session.add(AtlasTile(uuid=tile, atlas_uuid=atlas, tile_id="1"))
     session.add(HoleGroup(uuid=group, grid_uuid=grid, message_seq=last, updated_at=at, **message))
     session.flush()
+    session.add(Alias(uuid=uuid4(), target_uuid=hole, entity="foilhole", grid_uuid=grid))
     session.add(TileSquare(tile_uuid=tile, square_uuid=square, x=1.5))
     for number in (first, last):
         session.add(HoleGroupMember(group_uuid=group, message_seq=number, hole_uuid=hole))

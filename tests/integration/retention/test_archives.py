@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,10 +20,12 @@ from core.clock import utcnow
 from core.errors import ArchiveRefused, NotFound, RestoreConflict, StorageUnavailable
 from domains.retention import SCIENTIFIC, Operation
 from models.cryoem.instructions.tables import Instruction
+from models.cryoem.processing_tables import Measurement
 from models.cryoem.tables import Acquisition, Hole, Square
 from models.database import Database
 from models.inbox import InboxMessage
 from models.outbox import OutboxMessage
+from models.retention.archive import files
 from models.retention.archive.manifest import TABLES
 from models.retention.tables import SessionRemoval, SessionRestore
 from tasks.cryoem.exporting import export_session
@@ -129,6 +132,35 @@ async def test_new_messages_come_after_those_that_were_restored(
     with database.reading() as reading:
         newest = reading.scalar(select(func.max(col(InboxMessage.seq)))) or 0
     assert newest > before
+
+
+async def test_messages_of_others_with_the_numbers_of_the_archive_are_no_conflict(
+    here: Here, lived: UUID, tmp_path: Path
+) -> None:
+    database = here.resources.database
+    path = tmp_path / "a.tar.zst"
+    exported = await export_session(database, lived, path)
+    await Retention(database, SCIENTIFIC).run(Operation.CLEANUP, now=utcnow() + 3 * YEAR)
+    # An archive counts its messages from 1, as this database's first session does.
+    numbers = range(1, json.loads(unpacked(path)["manifest.json"])["numbers"] + 1)
+    with database.transaction() as session:
+        for number in numbers:
+            session.add(
+                Measurement(
+                    message_seq=number,
+                    name="total_motion",
+                    micrograph_uuid=uuid4(),
+                    value=7,
+                    measured_at=utcnow(),
+                    grid_uuid=uuid4(),
+                    message_uuid=uuid4(),
+                )
+            )
+
+    back = await import_session(database, path, limit=LIMIT)
+
+    assert back.new["measurement"] == exported.rows["measurement"]
+    assert (await export_session(database, lived, tmp_path / "b")).digest == exported.digest
 
 
 async def test_a_restore_that_was_cut_off_goes_on(
@@ -399,3 +431,34 @@ async def test_an_archive_is_written_whole_or_not_at_all(
     assert path.read_text() == "before"
     with pytest.raises(StorageUnavailable, match="cannot be written"):
         await export_session(database, uuid4(), tmp_path / "nowhere" / "a.tar.zst")
+
+
+@ON_ONE
+async def test_what_a_killed_export_left_is_removed_by_one_a_day_later(
+    database: Database, tmp_path: Path
+) -> None:
+    left, at_work = tmp_path / ".athanor-export-left", tmp_path / ".athanor-export-at-work"
+    for folder in (left, at_work):
+        folder.mkdir()
+        (folder / "01-hole.jsonl").write_text("{}")
+    os.utime(left, times=(0, 0))
+    with pytest.raises(NotFound):
+        await export_session(database, uuid4(), tmp_path / "a.tar.zst")
+    assert not left.exists()
+    assert at_work.exists()
+
+
+@ON_ONE
+async def test_an_archive_that_changed_since_it_was_checked_is_refused(archive: Path) -> None:
+    def read(path: Path, checked: list[bytes] | None = None) -> list[bytes]:
+        with files.opened(path, limit=LIMIT, checked=checked) as opened:
+            for _, lines in opened.members():
+                for _line in lines:
+                    pass
+            return opened.pieces
+
+    pieces = read(archive)
+    assert pieces
+    read(archive, checked=pieces)
+    with pytest.raises(ArchiveRefused, match="changed while it was read"):
+        read(forged(archive, "hole", _first(hole_id=7)), checked=pieces)

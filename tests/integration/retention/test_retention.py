@@ -9,6 +9,7 @@ from sqlmodel import Session, SQLModel, col
 
 from core.clock import utcnow
 from domains.retention import DEVELOPMENT, SCIENTIFIC, Age, Operation, PolicyName, named
+from models.audit import AuditEntry
 from models.cryoem.instructions.tables import (
     AgentConnection,
     AgentSession,
@@ -22,9 +23,11 @@ from models.retention import holds
 from models.retention.rules import RULES, STAYING
 from models.retention.subtree import ACQUISITION, AGENTS, BRANCHES, DRAINS, ROOT
 from models.sql import table_of
+from tasks.retaining import retain
 from tasks.retention import Retention
 from tests.integration.retention.conftest import YEAR, another, grids
 from tests.integration.retention.conftest import agent_session as agent_session_of
+from tests.integration.retention.test_kills import long_ago
 from tests.session_fixtures import Here, SmallSession
 
 #: What the other tests show on both.
@@ -216,3 +219,21 @@ async def test_ages_are_counted_to_the_moment(here: Here, lived: UUID) -> None:
     assert (await retention.foresee(Operation.SESSIONS, now=edge)).sessions == []
     later = await retention.foresee(Operation.SESSIONS, now=edge + timedelta(microseconds=1))
     assert later.sessions == [removed]
+
+
+@ON_ONE
+async def test_the_audit_tells_what_the_nightly_run_deleted(here: Here, lived: UUID) -> None:
+    database = here.resources.database
+    await database.write(long_ago)
+    done = await retain.fn()
+    with database.reading() as session:
+        told = session.scalars(select(AuditEntry).where(col(AuditEntry.route) == "retention")).all()
+    assert {(one.caller, one.caller_kind, one.method) for one in told} == {
+        ("athanor", "system", "prefect")
+    }
+    of = {one.entity: one for one in told}
+    (removed,) = done.sessions
+    assert of["session_removal"].entity_id == of["grid"].entity_id == str(lived)
+    assert of["grid"].before == {"name": "trial", "archive": None, "rows": removed.rows}
+    assert of["retention"].before == done.tables
+    assert of["retention"].entity_id == "cleanup scientific"

@@ -19,7 +19,7 @@ from models.inbox import InboxMessage
 from tasks.intake import Accepted
 from tasks.ringing import Ringable, Ringer
 from tasks.sensing import SensorIntake
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 SOURCE = "rabbitmq:test"
 MAX_BODY = 5_000
@@ -74,7 +74,7 @@ async def sensing(
         yield sensor
     finally:
         sensor.stop()
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, PATIENCE)
 
 
 async def killed(consumer: Consumer, intake: SensorIntake, database: Database) -> RabbitSensor:
@@ -82,7 +82,7 @@ async def killed(consumer: Consumer, intake: SensorIntake, database: Database) -
     sensor = sensor_of(consumer, intake, database)
     running = asyncio.create_task(sensor.run())
     try:
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, PATIENCE)
     except asyncio.CancelledError:
         return sensor
     raise AssertionError("the sensor was not killed")

@@ -14,6 +14,7 @@ from core.errors import ConfigurationError
 from domains.cryoem.manifests import EpuSession
 from entrypoints.commands.simulate import app
 from simulators.epu.recipe import Recipe
+from tests.support import PATIENCE
 
 
 def test_a_session_can_be_written_without_a_decision_service(tmp_path):
@@ -64,5 +65,5 @@ def test_a_simulated_service_says_where_it_is_and_ends_when_asked(tmp_path, numb
         address = line.split(" at ")[1].split(". ")[0]
         assert httpx.get(f"{address}/api/v1/Version").is_success
         service.send_signal(number)
-        assert service.wait(20) == 0
+        assert service.wait(PATIENCE) == 0
     assert list(tmp_path.iterdir()) == []

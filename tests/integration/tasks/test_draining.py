@@ -17,7 +17,7 @@ from models.drain import DrainLease
 from models.inbox import InboxMessage, NewMessage
 from tasks.draining import drain_key, holding
 from tests.session_fixtures import Here
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 
 def nothing(_session: Session) -> bool:
@@ -42,7 +42,7 @@ async def test_a_drain_ends_though_others_keep_committing(here: Here) -> None:
 
     others = asyncio.create_task(commit_on_and_on())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert await drain_key(
                 here.resources,
                 flow=PREDICTIONS,
@@ -74,7 +74,7 @@ async def test_what_comes_while_a_run_lingers_is_handled_by_it(here: Here) -> No
             linger_seconds=30,
         )
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
 
         async def woken() -> bool:
             await here.resources.doorbell.notify(PREDICTIONS, "a")
@@ -251,7 +251,7 @@ async def test_a_lingering_run_whose_worker_stops_ends_at_once_and_rings_nobody(
 
     await wait_until(lingers)
     stop.ask(Why.WORKER_STOPS)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await draining
 
     assert is_quiet(here)

@@ -8,10 +8,12 @@ from core.clock import utcnow
 from domains.cryoem.instructions import Ack, Mode, Thresholds
 from models.cryoem.decision_tables import Decision
 from models.cryoem.instructions import making, sessions
+from models.cryoem.instructions.acking import Said
 from models.cryoem.instructions.sessions import NewSession
 from models.cryoem.instructions.tables import AgentSession, Instruction
 from models.cryoem.intake import SCORES
-from tasks.cryoem import agent_streams, instructing
+from tasks.cryoem import agent_streams
+from tasks.cryoem.channel_writes import ChannelWriter
 from tasks.cryoem.instruct_from_decisions import AWAITING
 from tests.integration.models.factories import hole_body, square_body
 from tests.integration.tasks.message_rig import Plot, Rig
@@ -143,13 +145,13 @@ async def test_what_an_agent_has_received_stays_and_the_opposite_is_said_after_i
     await agent_streams.open_stream(
         where, agent_id="epu-agent-1", session_id=ident, connection_id="s", client_info={}
     )
-    await agent_streams.claim(where, session_id=ident, connection_id="s")
-    await instructing.acknowledge(
-        where,
+    channel = ChannelWriter(where)
+    await channel.claim(session_id=ident, connection_id="s")
+    await channel.acknowledge(
         agent_id="epu-agent-1",
         session_id=ident,
         instruction_id=one.id,
-        said=instructing.Said(Ack.RECEIVED),
+        said=Said(Ack.RECEIVED),
     )
 
     await rig.tell(*squares(plot, 0.1))

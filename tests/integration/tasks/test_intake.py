@@ -99,6 +99,34 @@ async def test_prediction_is_stored_for_its_grid_and_a_run_launched(
     assert accepted.launched == 1
 
 
+async def test_where_a_hole_belongs_is_asked_once_by_one_who_remembers(
+    house: House, site: Site
+) -> None:
+    known: dict[UUID, UUID] = {}
+    with statements(house.database) as first:
+        await accept(house, [hole_body(site.holes[0], 0.5)], source="test", known=known)
+    with statements(house.database) as second:
+        await accept(house, [hole_body(site.holes[0], 0.6)], source="test", known=known)
+
+    assert [row.key for row in _rows(house)] == [str(site.grid)] * 2
+    assert [_asks_for_holes(one) for one in (first, second)] == [True, False]
+
+
+async def test_what_is_not_known_is_asked_for_again(house: House) -> None:
+    known: dict[UUID, UUID] = {}
+    hole = uuid4()
+    await accept(house, [hole_body(hole, 0.5)], source="test", known=known)
+    with statements(house.database) as seen:
+        await accept(house, [hole_body(hole, 0.6)], source="test", known=known)
+
+    assert [row.state for row in _rows(house)] == ["waiting", "waiting"]
+    assert _asks_for_holes(seen)
+
+
+def _asks_for_holes(seen: Sequence[str]) -> bool:
+    return any("FROM hole" in statement for statement in seen)
+
+
 async def test_epu_message_is_stored_for_the_grid_that_it_names(house: House) -> None:
     message = session_message()
     await accept(house, [message.model_dump(mode="json")], source="agent")

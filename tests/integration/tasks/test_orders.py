@@ -3,11 +3,12 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlmodel import Session, col
 
 from core.clock import utcnow
@@ -18,10 +19,10 @@ from domains.cryoem.policy import Policy
 from models.cryoem import refreshing, session_life, wanting, weights
 from models.cryoem.decision_tables import Decision
 from models.cryoem.decisions import ORDER, SUBMIT
-from models.cryoem.intake import SCORES
+from models.cryoem.intake import PREDICTIONS, SCORES
 from models.cryoem.queries.decisions import get_decision
 from models.cryoem.refreshing import Ways
-from models.cryoem.tables import Square
+from models.cryoem.tables import Acquisition, Square
 from models.cryoem.weight_tables import GridPlan, HoleScore, InitialWeight
 from models.outbox import OutboxMessage
 from tasks.cryoem.entities import drain_entities
@@ -32,12 +33,12 @@ from tasks.cryoem.submission import drain_decisions
 from tasks.cryoem.sweeping import sweep_all
 from tasks.intake import accept
 from tests.database_fixtures import statements
-from tests.integration.models.factories import hole_body, square_body
+from tests.integration.models.factories import NOON, hole_body, plant, square_body
 from tests.integration.tasks.message_rig import Plot, Rig
 from tests.session_fixtures import Here, RecordingLauncher, SmallSession
 from tests.session_fixtures import test_settings as settings_of_tests
 
-WAYS = Ways(Policy(), PlannerName.CLASSIC, ctf_cutoff=6.0, order_holes=100)
+WAYS = Ways(Policy(), PlannerName.CLASSIC, ctf_cutoff=6.0, order_holes=100, session_hours=24)
 
 
 def orders(rig: Rig) -> list[Decision]:
@@ -276,7 +277,7 @@ async def test_what_is_asked_for_while_a_refresh_runs_stays_asked_for(rig: Rig) 
     await rig.tell(*plot.files())
     await rig.tell(hole_body(plot.hole_uuid(11), 0.9))
 
-    prepared = await rig.database.read(refreshing.prepare, plot.grid, WAYS)
+    prepared = await rig.database.read(refreshing.prepare, plot.grid, WAYS, now=utcnow())
     await rig.tell(hole_body(plot.hole_uuid(12), 0.9))
     await rig.database.write(refreshing.carry_out, plot.grid, prepared, WAYS, now=utcnow())
     assert await rig.database.read(wanting.is_wanted, plot.grid)
@@ -292,7 +293,7 @@ async def test_selection_rests_on_no_value_that_was_replaced_meanwhile(rig: Rig)
     await rig.take(hole_body(plot.hole_uuid(11), 0.1))
     await rig.work()
     await rig.database.write(_forget_decisions)
-    prepared = await rig.database.read(refreshing.prepare, plot.grid, WAYS)
+    prepared = await rig.database.read(refreshing.prepare, plot.grid, WAYS, now=utcnow())
     assert prepared.stale == [plot.square_uuid(1)]
     await rig.tell(hole_body(plot.hole_uuid(11), 0.9))
     await rig.database.write(refreshing.carry_out, plot.grid, prepared, WAYS, now=utcnow())
@@ -311,7 +312,7 @@ async def test_crash_before_the_commit_changes_nothing_and_forgets_nothing(rig: 
     plot = Plot()
     await rig.tell(*plot.files())
     await rig.tell(hole_body(plot.hole_uuid(11), 0.9))
-    prepared = await rig.database.read(refreshing.prepare, plot.grid, WAYS)
+    prepared = await rig.database.read(refreshing.prepare, plot.grid, WAYS, now=utcnow())
 
     class Crash(Exception):
         pass
@@ -365,7 +366,7 @@ async def test_grid_of_ten_times_the_holes_takes_as_many_statements(rig: Rig) ->
         ]
         await rig.tell(*bodies)
         with statements(rig.database) as run:
-            prepared = rig.read(refreshing.prepare, plot.grid, WAYS)
+            prepared = rig.read(refreshing.prepare, plot.grid, WAYS, now=utcnow())
             await rig.database.write(refreshing.carry_out, plot.grid, prepared, WAYS, now=utcnow())
         counts.append(len(run))
     assert counts[0] == counts[1] <= 45
@@ -379,6 +380,27 @@ async def test_planner_of_a_session_is_the_one_that_was_chosen(rig: Rig) -> None
     await rig.drain(SCORES, plot.grid)
 
     assert orders(rig)[-1].details.startswith("adaptive: ")
+
+
+async def test_adaptive_order_is_made_for_the_time_that_is_left(rig: Rig) -> None:
+    site = plant(rig.database, [range(100 * n, 100 * n + 30) for n in range(1, 5)])
+    random = Random(7)
+    await rig.take(*(hole_body(hole, random.random()) for hole in site.holes))
+    await rig.drain(PREDICTIONS, site.grid)
+    ways = replace(WAYS, planner=PlannerName.ADAPTIVE)
+    began = update(Acquisition).values(started_at=NOON)
+    await rig.database.write(lambda session: session.execute(began) and None)
+
+    def places(hours: float) -> list[int]:
+        now = NOON + timedelta(hours=hours)
+        prepared = rig.read(refreshing.prepare, site.grid, ways, now=now)
+        holes, found = (prepared.scores[n] for n in ("hole_uuid", "suggested_acquisition_index"))
+        return [place for _, place in sorted(zip(holes, found, strict=True))]
+
+    assert places(1) == places(1)
+    assert places(1) != places(23)
+    # Beyond its time it is taken to go on as long, however late it is.
+    assert places(23) == places(30) == places(300)
 
 
 # At Athena --------------------------------------------------------------------------------------

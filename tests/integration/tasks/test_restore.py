@@ -27,6 +27,7 @@ from tests.conftest import ROOT
 from tests.database_fixtures import PostgresDatabases
 from tests.session_fixtures import Here, SmallSession, surroundings
 from tests.session_fixtures import test_settings as settings_of_tests
+from tests.support import PATIENCE
 
 SQUARES = 12
 
@@ -43,7 +44,7 @@ def sqlite_backup(url: str, folder: Path) -> Callable[[], str]:
     """Copy an SQLite file in use, as docs/facility.md says."""
     source, copy = Path(make_url(url).database or ""), folder / "copy.db"
     if shutil.which("sqlite3"):
-        subprocess.run(["sqlite3", source, f".backup {copy}"], check=True, timeout=60)
+        subprocess.run(["sqlite3", source, f".backup {copy}"], check=True, timeout=PATIENCE)
     else:
         with sqlite3.connect(source) as there, sqlite3.connect(copy) as here:
             there.backup(here)
@@ -64,7 +65,7 @@ def postgres_backup(url: str, folder: Path, databases: PostgresDatabases) -> Cal
     subprocess.run(
         ["pg_dump", "--format=custom", f"--file={dump}", f"--dbname={plain}"],
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
     def restore() -> str:
@@ -74,7 +75,7 @@ def postgres_backup(url: str, folder: Path, databases: PostgresDatabases) -> Cal
         subprocess.run(
             ["pg_restore", "--exit-on-error", "--no-owner", f"--dbname={target}", dump],
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         return empty
 

@@ -4,15 +4,18 @@ import json
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
+from core.clock import utcnow
 from core.errors import AthenaOutcomeUnknown
 from core.settings import AthenaSettings
 from domains.cryoem import ids
 from models.athena import NameValueRecord
 from models.base import DeliveryState
+from models.cryoem.decision_tables import AthenaArea
 from models.cryoem.messages import CtfEstimated, Measurement, MotionCorrected, ParticlesPicked
+from models.cryoem.queries.status import get_status
 from models.cryoem.values import SUBMIT_VALUES, id_in
 from models.database import Database
 from models.outbox import OutboxMessage
@@ -110,6 +113,38 @@ async def test_a_lost_answer_never_doubles_a_value(here: Here) -> None:
     idents = [id_in(one.value) for one in await at_athena(here, session.grid)]
     assert len(set(idents)) == len(idents) == 4
     assert states(here) == [DeliveryState.DONE] * 4
+
+
+async def test_one_refused_value_is_kept_and_shown_and_leaves_once_it_is_put_right(
+    here: Here,
+) -> None:
+    session = SmallSession(squares=1, holes=5)
+    await photographed(here, session)
+    await measure(here, session, *(motion(session, hole, hole) for hole in session.holes[1]))
+    database = here.resources.database
+    with database.transaction() as db:
+        # Athena takes no area of a number below 1.
+        area = col(AthenaArea.area_uuid) == ids.hole_uuid(session.grid, 103)
+        db.execute(update(AthenaArea).where(area).values(area_id=-1))
+    drained = await drain_values.fn(session.grid)
+
+    assert (drained.messages, drained.dead) == (4, 1)
+    assert {one.area_id for one in await at_athena(here, session.grid)} == {101, 102, 104, 105}
+    with database.reading() as db:
+        dead = col(OutboxMessage.state) == DeliveryState.DEAD
+        row = db.scalars(select(OutboxMessage).where(dead)).one()
+        shown = get_status(db, version="1", now=utcnow()).outbox.by_state
+    assert row.payload["hole"] == str(ids.hole_uuid(session.grid, 103))
+    assert "Illegal area id" in str(row.error)
+    assert shown[DeliveryState.DEAD] == 1
+
+    with database.transaction() as db:
+        db.execute(update(AthenaArea).where(area).values(area_id=103))
+        db.execute(update(OutboxMessage).where(dead).values(state=DeliveryState.PENDING))
+    # It is asked about before it is sent, as all that was tried before.
+    assert (await drain_values.fn(session.grid)).messages == 1
+    assert {one.area_id for one in await at_athena(here, session.grid)} == {*session.holes[1]}
+    assert states(here) == [DeliveryState.DONE] * 5
 
 
 async def test_values_wait_for_their_session_at_athena(here: Here) -> None:

@@ -1,5 +1,4 @@
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -31,9 +30,7 @@ def kinds(reading: SessionReading) -> list[str]:
 
 def test_a_real_session_is_read_with_its_atlas(shared: Path):
     folder = shared / "epu/dls-2024"
-    start = time.perf_counter()
     reading = read_session(folder / "session", atlas=folder / "atlas")
-    assert time.perf_counter() - start < 1.5
     assert kinds(reading) == ["epu.session", "epu.atlas", "epu.square", "epu.image"]
     assert reading.failures == ()
     assert reading.grid_uuid == ids.grid_uuid(reading.session)

@@ -7,6 +7,7 @@ from pathlib import Path
 from watchdog.events import DirCreatedEvent, FileCreatedEvent
 
 from agent.epu.observe import Notices
+from tests.support import PATIENCE
 
 
 async def test_news_of_files_and_folders_wakes_and_is_taken_once():
@@ -15,8 +16,8 @@ async def test_news_of_files_and_folders_wakes_and_is_taken_once():
     notices.dispatch(FileCreatedEvent(str(file)))
     notices.dispatch(DirCreatedEvent(str(folder)))
     notices.dispatch(FileCreatedEvent("/s/movie.tiff"))
-    async with asyncio.timeout(5):
-        await notices.wait(20)
+    async with asyncio.timeout(PATIENCE):
+        await notices.wait(PATIENCE)
     assert notices.take() == ({file}, {folder})
     assert notices.take() == (set(), set())
 
@@ -32,8 +33,8 @@ async def test_no_news_is_lost_that_comes_while_news_is_taken():
     thread = threading.Thread(target=happen)
     thread.start()
     taken: set[Path] = set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while taken != wanted:
-            await notices.wait(20)
+            await notices.wait(PATIENCE)
             taken |= notices.take()[0]
     thread.join()

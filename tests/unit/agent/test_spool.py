@@ -18,7 +18,7 @@ from agent.epu.remembered import Ending, FileRecord
 from agent.epu.spool import Spool, SpoolFull
 from core.errors import StorageUnavailable
 from tests.conftest import ROOT
-from tests.support import wait_for
+from tests.support import PATIENCE, wait_for
 
 GRID = uuid5(UUID(int=0), "grid")
 PLENTY = 1_000_000_000
@@ -285,10 +285,10 @@ def test_kill_9_loses_nothing_that_was_put_and_tears_nothing(path: Path):
             [sys.executable, "-c", _WRITER, str(path)], cwd=ROOT, stdout=output
         )
     try:
-        wait_for(lambda: said.read_text().count("\n") >= 20, timeout=60, what="some writing")
+        wait_for(lambda: said.read_text().count("\n") >= 20, what="some writing")
     finally:
         os.kill(writer.pid, signal.SIGKILL)
-        writer.wait(10)
+        writer.wait(PATIENCE)
     told = int(said.read_text().rpartition("\n")[0].rpartition("\n")[2])
     with Spool.open(path, max_bytes=PLENTY) as spool:
         got = drained(spool)

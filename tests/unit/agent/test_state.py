@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.epu.mounts import remote_file_system
 from agent.epu.state import Running, StateFolder
 from tests.conftest import ROOT
+from tests.support import PATIENCE
 
 
 def test_each_watched_folder_has_a_place_of_its_own_and_always_the_same(tmp_path: Path):
@@ -55,7 +56,7 @@ def test_an_agent_that_was_killed_is_not_running(tmp_path: Path):
         assert not Running(state).take()
     finally:
         holder.kill()
-        holder.wait(10)
+        holder.wait(PATIENCE)
         holder.stdin.close()
         holder.stdout.close()
     assert not state.is_in_use()

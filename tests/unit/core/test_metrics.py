@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from core import metrics
 from tests.conftest import ROOT
 from tests.metric_names import DEFINITIONS, Definition
+from tests.support import PATIENCE
 
 #: Everything that a label may tell apart; none of them is an id.
 LABELS = {"flow", "kind", "operation", "outcome", "priority", "reason", "stage", "state", "version"}
@@ -42,7 +43,7 @@ def test_importing_the_definitions_starts_and_registers_nothing_elsewhere() -> N
         "assert threading.active_count() == 1\n"
         "assert {f.name for f in p.REGISTRY.collect()} == before\n"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=PATIENCE)
 
 
 def test_a_moment_is_shown_only_where_it_is_set() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from core.version import version
 from tests.conftest import ROOT
+from tests.support import PATIENCE
 
 DOCKERFILE = (ROOT / "deployments" / "Dockerfile").read_text()
 IGNORED = (ROOT / ".dockerignore").read_text().splitlines()
@@ -93,7 +94,7 @@ def test_what_gets_in_is_enough_to_be_made_ready(inside: Path, tmp_path: Path):
         env={**os.environ, "ATHANOR_HOME": str(tmp_path / "home"), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

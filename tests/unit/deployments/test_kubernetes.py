@@ -15,6 +15,7 @@ from kubernetes_validate.utils import validate
 from core.version import version
 from tests.compose import read_env
 from tests.conftest import ROOT
+from tests.support import PATIENCE
 from tests.unit.deployments import known
 
 FOLDER = ROOT / "deployments" / "kubernetes"
@@ -37,7 +38,7 @@ def built(overlay: str) -> list[Manifest]:
         ["kubectl", "kustomize", str(FOLDER / "overlays" / overlay)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """The adaptive planner orders any grid, learns from outcomes, and weighs what moves cost."""
 
 import math
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from domains.cryoem.adaptive import Adaptive
 from domains.cryoem.belief import believe
 from domains.cryoem.moves import move_minutes
-from domains.cryoem.planning import GridState, MoveCosts, Plan, Planner
+from domains.cryoem.planners import PlannerName, planner_of
+from domains.cryoem.planning import GridState, MoveCosts, Plan, Planner, minutes_left
 from tests.unit.domains.planned import any_grid, lattice
 
 
@@ -171,3 +173,22 @@ def test_hope_looks_where_little_is_known_and_fades_with_the_time_that_is_left()
     eager, wary = (Adaptive(minutes=2e4, hope=hope)(known) for hope in (3.0, 0.0))
     first = [int(np.flatnonzero(known.square[plan.order] != 0)[0]) for plan in (eager, wary)]
     assert first[0] <= first[1]
+
+
+@pytest.mark.parametrize(
+    ("gone", "left"),
+    [
+        (None, 48 * 60),
+        (timedelta(hours=-1), 48 * 60),
+        (timedelta(), 48 * 60),
+        (timedelta(hours=20, minutes=30), 27.5 * 60),
+        (timedelta(hours=47, minutes=30), 60),
+        (timedelta(days=9), 60),
+    ],
+    ids=["nobody told when", "clocks differ", "now", "midway", "nearly over", "beyond its time"],
+)
+def test_time_left_is_counted_from_the_beginning(gone: timedelta | None, left: float):
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    began = None if gone is None else now - gone
+    assert minutes_left(began, now, hours=48) == left
+    assert planner_of(PlannerName.ADAPTIVE, minutes=left) == Adaptive(minutes=left)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from tests.conftest import ROOT
+from tests.support import PATIENCE
 
 PROGRAM = """
 import sys, threading
@@ -23,7 +24,7 @@ def test_a_process_ends_with_its_exit_code_though_a_librarys_thread_does_not() -
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
 

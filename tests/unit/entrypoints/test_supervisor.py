@@ -10,6 +10,7 @@ import pytest
 
 from entrypoints.supervisor import ServiceEnded, Supervisor
 from tests.conftest import ROOT
+from tests.support import PATIENCE
 
 
 class Recorded:
@@ -56,7 +57,7 @@ async def started(supervisor: Supervisor) -> asyncio.Task[None]:
     """Run a supervisor until all its services are at work."""
     at_work = Event()
     running = asyncio.create_task(supervisor.run(started=at_work))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await at_work.wait()
     return running
 
@@ -131,7 +132,7 @@ async def test_signals_stop_everything(number: signal.Signals) -> None:
     running = await started(Supervisor([Recorded("a", diary)]))
 
     os.kill(os.getpid(), number)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await running
 
     assert diary == ["start a", "stop a"]
@@ -144,7 +145,7 @@ async def test_a_stop_while_a_service_starts_does_not_wait_for_it() -> None:
     await asyncio.sleep(0)  # let it begin
 
     supervisor.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await running
 
     assert diary == ["start a", "stop a"]
@@ -177,7 +178,7 @@ async def test_a_second_signal_ends_a_process_that_does_not_stop() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdout
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         assert await process.stdout.readline() == b"started\n"
         process.send_signal(signal.SIGINT)
         assert await process.stdout.readline() == b"stopping\n"

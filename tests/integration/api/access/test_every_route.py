@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from api.access import rules
-from api.access.guard import GuardedRoute, routes_of
 from api.app import create_app
+from api.route_table import Route, routes_of
 from core.access_settings import AccessSettings
 from core.permissions import Permission, Role
 from messaging.doorbell import LocalDoorbell
@@ -27,7 +27,7 @@ def database(sqlite_database: Database) -> Iterator[Database]:
     return sqlite_database
 
 
-def operations(app: FastAPI) -> list[tuple[str, GuardedRoute, str]]:
+def operations(app: FastAPI) -> list[tuple[str, Route, str]]:
     """Return method, route and name in the table of everything that the application answers."""
     found = [
         (method, route, rules.name_of(method, route.path))
@@ -38,7 +38,7 @@ def operations(app: FastAPI) -> list[tuple[str, GuardedRoute, str]]:
     return found
 
 
-def url_of(route: GuardedRoute) -> str:
+def url_of(route: Route) -> str:
     return re.sub(r"\{[^}]*\}", _UUID, route.path)
 
 
@@ -82,10 +82,9 @@ async def test_each_route_is_refused_to_who_lacks_its_one_permission(
             assert f'scope="{permission}"' in answer.headers["WWW-Authenticate"]
 
 
-async def test_the_guard_and_the_router_mean_the_same_route(
+async def test_each_route_answers_who_has_every_permission(
     app: FastAPI, client: httpx.AsyncClient, database: Database
 ) -> None:
-    """With every permission no route says 403, which is what a mismatch of the two would do."""
     headers = await add_key(database) | {"Content-Type": "application/json"}
     for method, route, _ in operations(app):
         if "stream" in route.path or route.methods is None:

@@ -26,6 +26,7 @@ from models.database import Database
 from tasks.cryoem import agent_streams, instructing
 from tests.session_fixtures import RecordingLauncher
 from tests.session_fixtures import test_settings as short_settings
+from tests.support import PATIENCE
 
 AGENT = "epu-agent-1"
 
@@ -69,17 +70,15 @@ class Channel:
 
     async def claim(self, of: AgentSession, name: str, *, again: bool = False) -> list[int]:
         """Claim, and return the numbers of what a stream would send."""
-        found = await agent_streams.claim(
-            self.services, session_id=of.session_id, connection_id=name, again=again
+        found = await self.services.channel.claim(
+            session_id=of.session_id, connection_id=name, again=again
         )
         return [one.sequence_number for one in found.instructions]
 
     async def deliver(self, of: AgentSession, name: str) -> list[Instruction]:
         """Claim, and note as sent."""
-        found = await agent_streams.claim(
-            self.services, session_id=of.session_id, connection_id=name
-        )
-        await agent_streams.mark_sent(self.services, found.instructions)
+        found = await self.services.channel.claim(session_id=of.session_id, connection_id=name)
+        await self.services.channel.mark_sent(found.instructions)
         return list(found.instructions)
 
     async def rows(self, table: type[SQLModel]) -> list[Any]:
@@ -131,7 +130,7 @@ class Streams:
 
 async def following(events: AsyncIterator[ServerSentEvent], *kinds: str) -> dict[str, Any]:
     """Return the data of the next event of these kinds, whatever comes before."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async for event in events:
             if event.event in kinds:
                 return {**json.loads(event.data), "_id": event.id, "_event": event.event}
@@ -154,7 +153,7 @@ async def serving(channel: Channel, **changes: Any) -> AsyncIterator[Streams]:
     server = ApiServer(app, host="127.0.0.1", port=0)
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as client:
             yield Streams(server.url, server, client, channel)
     finally:
         await server.stop()

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from core.clock import utcnow
 from core.errors import Conflict, NotFound
 from domains.cryoem.instructions import Ack, Mode, Priority, Thresholds
 from models.cryoem.instructions import making, sending
-from models.cryoem.instructions.acking import Said
+from models.cryoem.instructions.acking import Acknowledged, Said
 from models.cryoem.instructions.sending import Patience
 from models.cryoem.instructions.tables import (
     AgentConnection,
@@ -23,9 +24,8 @@ from tasks.cryoem import agent_streams, instructing
 from tests.integration.api.agent_channel.conftest import AGENT, Channel, new
 
 
-async def ack(channel: Channel, one: Instruction, status: Ack, **values: object):
-    return await instructing.acknowledge(
-        channel.services,
+async def ack(channel: Channel, one: Instruction, status: Ack, **values: Any) -> Acknowledged:
+    return await channel.services.channel.acknowledge(
         agent_id=one.agent_id,
         session_id=one.session_id,
         instruction_id=one.id,
@@ -85,9 +85,10 @@ async def test_unacknowledged_ones_are_sent_again_a_few_times_and_on_each_reconn
     database, waits = channel.services.database, []
     now = utcnow()
     for _ in range(4):
-        found = await database.write(
-            sending.claim, session_id=of.session_id, connection_id="s1", now=now
+        (found,) = await database.write(
+            sending.claim, [sending.Stream(of.session_id, "s1")], now=now
         )
+        assert isinstance(found, sending.Claimed)
         assert [one.id for one in found.instructions] == [made.id]
         await database.write(
             sending.mark_sent, found.instructions, now=now, patience=Patience(10, 3)
@@ -150,8 +151,7 @@ async def test_only_its_own_agent_and_session_acknowledge_it(channel: Channel) -
     (made,) = await channel.make(mine)
     for agent, session in (("another", mine.session_id), (AGENT, other.session_id)):
         with pytest.raises(NotFound):
-            await instructing.acknowledge(
-                channel.services,
+            await channel.services.channel.acknowledge(
                 agent_id=agent,
                 session_id=session,
                 instruction_id=made.id,
@@ -276,3 +276,68 @@ async def test_a_session_is_changed_for_what_follows(channel: Channel) -> None:
     assert held == {1: "dry-run", 2: None}
     with pytest.raises(NotFound):
         await instructing.make(channel.services, "unknown", new())
+
+
+async def test_acknowledgements_of_one_moment_each_have_their_own_answer(
+    channel: Channel,
+) -> None:
+    one, other = await channel.session(), await channel.session(agent_id="b")
+    (mine,), (theirs, undelivered) = await channel.make(one), await channel.make(other, 2)
+    for of in (one, other):
+        await channel.connect(of, f"stream of {of.agent_id}")
+    sent, also = await asyncio.gather(
+        *(channel.deliver(of, f"stream of {of.agent_id}") for of in (one, other))
+    )
+    assert ([o.id for o in sent], [o.id for o in also]) == ([mine.id], [theirs.id, undelivered.id])
+    stranger = mine.model_copy(update={"agent_id": "b"})
+    found = await asyncio.gather(
+        ack(channel, mine, Ack.RECEIVED),
+        ack(channel, theirs, Ack.PROCESSED, result="done"),
+        ack(channel, stranger, Ack.FAILED),
+        ack(channel, theirs, Ack.FAILED),
+        ack(channel, mine, Ack.RECEIVED),
+        return_exceptions=True,
+    )
+    assert [type(answer).__name__ for answer in found] == [
+        "Acknowledged",
+        "Acknowledged",
+        "NotFound",
+        "Conflict",
+        "Acknowledged",
+    ]
+    repeated = [one.repeated for one in found if isinstance(one, Acknowledged)]
+    assert repeated == [False, False, True]
+    rows = {row.id: row for row in await channel.rows(Instruction)}
+    assert (rows[mine.id].status, rows[theirs.id].status) == ("received", "processed")
+    acks = {
+        (row.instruction_id, row.status, row.accepted) for row in await channel.rows(InstructionAck)
+    }
+    assert acks == {
+        (mine.id, "received", True),
+        (theirs.id, "processed", True),
+        (theirs.id, "failed", False),
+    }
+    # Pages are told of each, in the order in which they came.
+    news = [row.data for row in await channel.rows(LiveEvent) if row.data.get("ack_status")]
+    assert [(row["instruction_id"], row["status"]) for row in news] == [
+        (str(mine.id), "received"),
+        (str(theirs.id), "processed"),
+    ]
+
+
+async def test_streams_that_ask_at_one_moment_are_each_given_their_own(channel: Channel) -> None:
+    one, other = await channel.session(), await channel.session(agent_id="b")
+    await channel.make(one)
+    await channel.make(other, 2)
+    for of in (one, other):
+        await channel.connect(of, f"stream of {of.agent_id}")
+    found = await asyncio.gather(
+        channel.claim(one, f"stream of {one.agent_id}"),
+        channel.claim(other, f"stream of {other.agent_id}"),
+        channel.claim(other, "an older stream"),
+        return_exceptions=True,
+    )
+    assert found[:2] == [[1], [1, 2]]
+    assert isinstance(found[2], Conflict)
+    takers = {(row.session_id, row.claimed_by) for row in await channel.rows(Instruction)}
+    assert takers == {(of.session_id, f"stream of {of.agent_id}") for of in (one, other)}

@@ -49,6 +49,12 @@ async def test_an_agent_is_sent_what_waits_and_what_comes_until_it_acknowledges(
         answer = await streams.ack(of, third["instruction_id"], "processed", result="skipped 7")
         assert answer.status_code == 200
         await following(events, "heartbeat")
+    audited = await streams.client.get("/audit", params={"entity": "instruction"})
+    changes = [(row["before"], row["after"]["status"]) for row in audited.json()["items"]]
+    assert ({"status": "sent"}, "processed") in changes or (
+        {"status": "pending"},
+        "processed",
+    ) in changes
     detail = (await streams.client.get(f"/instructions/{third['instruction_id']}")).json()
     assert (detail["status"], detail["outcome"]) == ("processed", "skipped 7")
 

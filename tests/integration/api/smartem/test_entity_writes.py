@@ -95,9 +95,6 @@ def refused() -> list[tuple[str, str, str, dict[str, Any] | list[Any] | None, in
         ("no parent", "POST", "/acquisitions/{new}/grids", {**grid, "name": "g"}, 404, "acquis"),
         ("other parent", "POST", "/acquisitions/{acquisition}/grids",
          {"uuid": "{new}", "name": "g", "acquisition_uuid": "{new}"}, 422, "acquisition_uuid"),
-        ("second atlas", "POST", "/grids/{grid}/atlas",
-         {"uuid": "{new}", "grid_uuid": "{grid}", "name": "a"}, 409, "{atlas}"),
-        ("natural id", "POST", of_square, {**own, "gridsquare_id": "1"}, 409, "{square}"),
         ("not EPU's id", "POST", of_square, {**own, "gridsquare_id": "A1"}, 422, "gridsquare_id"),
         ("beyond 64 bits", "POST", of_square, {**own, "atlas_node_id": 2**63}, 422, "atlas_node"),
         ("twice in a batch", "POST", f"{of_square}/batch",
@@ -105,7 +102,8 @@ def refused() -> list[tuple[str, str, str, dict[str, Any] | list[Any] | None, in
         ("an empty batch", "POST", f"{of_square}/batch", {"gridsquares": []}, 422, "gridsquares"),
         ("hole of another", "POST", holes, [{**hole, "foilhole_id": "9", "gridsquare_id": "2"}],
          422, "gridsquare_id"),
-        ("hole known", "POST", holes, [{**hole, "foilhole_id": "101"}], 409, "{hole}"),
+        ("hole of another square", "POST", holes, [{**hole, "foilhole_id": "201"}], 409,
+         "{other square}"),
         ("shot of another", "POST", shots, {**shot, "foilhole_id": "102"}, 422, "foilhole_id"),
         ("NUL", "POST", shots, {**shot, "location_id": "a\x00"}, 422, "location_id"),
         ("a status", "POST", shots, {**shot, "status": "lost"}, 422, "status"),
@@ -142,6 +140,7 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing(
         "atlas": session.atlas,
         "tile": session.tile,
         "square": session.squares[1],
+        "other square": session.squares[2],
         "hole": session.holes[101],
     }
     stored = count(database, InboxMessage)
@@ -191,9 +190,9 @@ async def test_one_that_is_wrong_fails_no_neighbour(
 
     known = session.squares[1]
     answers = await asyncio.gather(
-        square(11), square(12, uuid=known), square(1), square(13), square(13), square(14)
+        square(11), square(12, uuid=known), square(13, grid_uuid=new()), square(14), square(14)
     )
-    assert answers == [201, 409, 409, 201, 409, 201]
+    assert answers == [201, 409, 422, 201, 201]
 
 
 async def test_a_batch_is_made_whole_or_not_at_all(
@@ -204,7 +203,7 @@ async def test_a_batch_is_made_whole_or_not_at_all(
         for number in range(10, 1010)
     ]
     path = f"/grids/{session.grid}/gridsquares/batch"
-    taken = [*own[:-1], {**own[-1], "gridsquare_id": "1"}]
+    taken = [*own[:-1], {**own[-1], "uuid": session.squares[1]}]
     assert await status(client, "POST", path, {"gridsquares": taken}) == 409
     assert await status(client, "GET", f"/gridsquares/{own[0]['uuid']}") == 404
     made = await send(client, "POST", path, {"gridsquares": own})

@@ -11,13 +11,32 @@ from sqlmodel import Session, SQLModel
 
 from core.caller import Caller
 from core.errors import NotAuthenticated
+from core.permissions import Permission, Role
 from domains.cryoem import ids
 from models.cryoem.decision_tables import Decision
 from models.database import Database
 from models.inbox import InboxMessage
-from tests.integration.api.visibility.conftest import Two, caller_of
+from tests.session_fixtures import SmallSession
 
 AGENT = "epu-agent"
+
+
+@dataclass(frozen=True)
+class Two:
+    """A session of organisation `a`, and one of organisation `b`."""
+
+    a: SmallSession
+    b: SmallSession
+
+
+def caller_of(*organisations: str, role: Role = Role.ADMIN) -> Caller:
+    return Caller(
+        f"somebody of {' and '.join(organisations) or 'nobody'}",
+        "user",
+        role,
+        frozenset(Permission),
+        frozenset(organisations),
+    )
 
 
 class Names:
@@ -134,6 +153,80 @@ def instruction_of(session_id: str) -> dict[str, Any]:
         "session_id": session_id,
         "instruction_type": "microscope.control.skip_gridsquares",
         "payload": {"gridsquare_ids": ["1"], "reason": "ice"},
+    }
+
+
+def bodies(world: World) -> dict[str, Any]:
+    """Return what is sent to each route that takes a body: about what is `a`'s."""
+    named = world.named
+    new = {"uuid": str(uuid4())}
+    grid, square = {"grid_uuid": named["{grid_uuid}"]}, world.square
+    place = {"center_x": 1, "center_y": 2, "size_width": 3, "size_height": 4}
+    hole = {**new, "gridsquare_uuid": square, "gridsquare_id": "1", "foilhole_id": "199"}
+    squares = [{**new, **grid, "gridsquare_id": "77"}]
+    return {
+        "POST /agent/sessions": {"agent_id": AGENT, **grid},
+        "PATCH /agent/sessions/{session_id}": {"mode": "dry-run"},
+        "POST /agent/{agent_id}/session/{session_id}/instructions/{instruction_id}/ack": {
+            "status": "received"
+        },
+        "POST /agent/{agent_id}/session/{session_id}/logs": {
+            "logs": [
+                {
+                    "timestamp": "2026-03-01T09:00:00Z",
+                    "level": "INFO",
+                    "logger_name": "agent",
+                    "message": "hello",
+                }
+            ]
+        },
+        "POST /instructions": instruction_of(named["{session_id}"]),
+        "POST /instructions/{id}/reject": {"reason": "no"},
+        "POST /instructions/{id}/cancel": {"reason": "no"},
+        "PUT /sessions/{grid_uuid}/hold": {"reason": "published"},
+        "POST /messages": {
+            "event_type": "gridsquare.model_prediction",
+            "gridsquare_uuid": square,
+            "prediction_model_name": "squares-net",
+            "prediction_value": 0.5,
+        },
+        "POST /acquisitions": {"uuid": named["{acquisition_uuid}"], "name": "mine"},
+        "PUT /acquisitions/{acquisition_uuid}": {"name": "renamed"},
+        "POST /acquisitions/{acquisition_uuid}/grids": {
+            **new,
+            "name": "second",
+            "acquisition_uuid": named["{acquisition_uuid}"],
+        },
+        "PUT /grids/{grid_uuid}": {"status": "scan started"},
+        "POST /grids/{grid_uuid}/atlas": {**new, **grid, "name": "another"},
+        "PUT /atlases/{atlas_uuid}": {"name": "renamed"},
+        "POST /atlases/{atlas_uuid}/tiles": {**new, "atlas_uuid": named["{atlas_uuid}"]},
+        "PUT /atlas-tiles/{tile_uuid}": {"position_x": 5},
+        "POST /atlas-tiles/{tile_uuid}/gridsquares/{gridsquare_uuid}": place,
+        "POST /atlas-tiles/{tile_uuid}/gridsquares": [{"gridsquare_uuid": square, **place}],
+        "POST /grids/{grid_uuid}/gridsquares": squares[0],
+        "POST /grids/{grid_uuid}/gridsquares/batch": {"gridsquares": squares},
+        "PUT /gridsquares/{gridsquare_uuid}": {"state": "Defined"},
+        "POST /gridsquares/{gridsquare_uuid}/foilholes": [hole],
+        "PUT /foilholes/{foilhole_uuid}": {"quality": 0.25},
+        "POST /foilholes/{foilhole_uuid}/micrographs": {
+            **new,
+            "foilhole_id": str(world.two.a.holes[1][0]),
+            "foilhole_uuid": world.hole,
+        },
+        "PUT /micrographs/{micrograph_uuid}": {"defocus": -1.0},
+        "POST /quality_predictions": {
+            "value": 0.5,
+            "prediction_model_name": "squares-net",
+            "gridsquare_uuid": square,
+        },
+        "POST /micrographs/{micrograph_uuid}/motion_correction/completed": {
+            "total_motion": 1.0,
+            "average_motion": 0.5,
+        },
+        "POST /micrographs/{micrograph_uuid}/ctf_estimation/completed": {"ctf_max_res": 3.5},
+        "POST /micrographs/{micrograph_uuid}/motion_correction/registered": {"quality": True},
+        "POST /micrographs/{micrograph_uuid}/ctf_estimation/registered": {"quality": True},
     }
 
 
