@@ -10,8 +10,16 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+#: What a line says with False that is for our own log alone; Prefect's handler heeds it.
+KEPT_FROM_PREFECT = "send_to_api"
+
 #: Attributes that every LogRecord has; whatever else is on it came in by `extra=`.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    KEPT_FROM_PREFECT,
+}
 
 #: Prefect tells its own pages of every run; here we only want to hear of trouble.
 _ELSEWHERE = "prefect."

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from blocks.resources import Resources
 from core.clock import utcnow
-from core.errors import LeaseLost, StorageUnavailable, UnknownParent
+from core.errors import LeaseLost, UnknownParent
 from models import drain, inbox
 from models.cryoem.instructions.live import News, announce
+from models.database import FAULTS
 from models.drain import DrainLease
 from models.inbox import Missing, Received
 from tasks import measuring
@@ -23,8 +23,8 @@ from tasks.ringing import Bell, ring
 
 logger = logging.getLogger(__name__)
 
-#: Faults of the database, of which no message is to blame.
-_NOT_THE_MESSAGE = (OperationalError, InterfaceError, StorageUnavailable, LeaseLost)
+#: Of what no message is to blame.
+_NOT_THE_MESSAGE = (*FAULTS, LeaseLost)
 
 
 @dataclass
@@ -70,6 +70,10 @@ class Handler(Protocol):
         """Handle messages of one key, in order."""
         ...
 
+
+#: While batches are full, the run's page is told of one of so many: a page with ten lines a
+#: second tells nobody anything, and each line costs Prefect a hundred messages' work.
+_FULL_PER_LINE = 10
 
 #: What to do when nothing is left, told what was done so far; returns in how many seconds to
 #: look again, or None.
@@ -121,6 +125,8 @@ class InboxStep:
         self._careful: int | None = None
         #: Whether the last batch was full, so that there may well be more.
         self._more = False
+        #: Batches in a row that were full.
+        self._full = 0
 
     async def __call__(self, lease: DrainLease) -> int:
         """Handle one batch; return how many messages it had."""
@@ -138,6 +144,7 @@ class InboxStep:
         self._more = inbox.is_full(
             messages, limit=1 if claimed else here.settings.worker.batch_size
         )
+        self._full = self._full + 1 if self._more else 0
         if not messages:
             return 0
         measuring.handled(
@@ -148,6 +155,7 @@ class InboxStep:
             taken_at=batch.taken_at,
             done_at=batch.done_at,
             committed_at=committed_at,
+            on_page=self._full % _FULL_PER_LINE == 0,
         )
         self.drained.batches += 1
         self.drained.messages += len(messages)

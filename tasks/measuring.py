@@ -12,6 +12,7 @@ from typing import Final
 
 from core import metrics
 from core.clock import as_text, as_utc
+from core.logging import KEPT_FROM_PREFECT
 from models.base import DeliveryState
 from models.inbox import NewMessage, Received, Stored
 
@@ -85,6 +86,7 @@ def handled(
     taken_at: datetime,
     done_at: datetime,
     committed_at: datetime,
+    on_page: bool = True,
 ) -> None:
     """Count and say what became of a batch.
 
@@ -96,6 +98,7 @@ def handled(
         taken_at: When work on it began.
         done_at: The moment that rows of what is done have.
         committed_at: When that was for good.
+        on_page: Whether Prefect's page of the run is to have the line too.
     """
     metrics.BATCH_MESSAGES.labels(flow).observe(len(messages))
     for what, number in outcome.items():
@@ -113,6 +116,7 @@ def handled(
         len(messages),
         extra={
             "action": "batch_done",
+            **({} if on_page else {KEPT_FROM_PREFECT: False}),
             "domain": messages[0].domain,
             "messages": len(messages),
             **outcome,

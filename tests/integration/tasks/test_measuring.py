@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlmodel import select
 
+from blocks.resources import provide
 from core import metrics
 from core.clock import as_text
 from core.errors import AthenaError
@@ -124,6 +126,23 @@ async def test_lines_are_one_a_batch_however_many_messages(
     assert (stored["messages"], len(stored["event_ids"])) == (61, 20)
     assert (done["messages"], len(done["event_ids"])) == (61, 20)
     assert done["done"] == 61
+
+
+async def test_while_batches_are_full_the_page_of_the_run_has_one_line_in_ten(
+    here: Here, lines: list[dict[str, Any]]
+) -> None:
+    session = SmallSession(squares=1, holes=60)
+    await register(here, session)
+    lines.clear()
+    worker = here.resources.settings.worker.model_copy(update={"batch_size": 3})
+    settings = here.resources.settings.model_copy(update={"worker": worker})
+    with provide(replace(here.resources, settings=settings)):
+        await predict(here, session)
+
+    batches = said(lines, "batch_done")
+    on_page = [n for n, line in enumerate(batches, 1) if line.get("send_to_api", True)]
+    assert [line["messages"] for line in batches] == [*[3] * 20, 1]
+    assert on_page == [10, 20, 21]
 
 
 async def test_repeats_and_what_is_malformed_are_counted_as_such(
