@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, select, text, update
+from sqlalchemy import Index, func, select, text, update
 from sqlmodel import Field, Session, col
 
 from models.base import DeliveryState, LeasedRow, json_field, sequence_field
@@ -164,3 +164,55 @@ def hurry(session: Session, *, flow: str, key: str, now: datetime) -> int:
         .execution_options(synchronize_session=False)
     )
     return hurried.rowcount  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def dead_ids(session: Session) -> list[UUID]:
+    """Return what was given up, the oldest first."""
+    is_dead = col(OutboxMessage.state) == DeliveryState.DEAD
+    return list(
+        session.scalars(
+            select(col(OutboxMessage.id)).where(is_dead).order_by(col(OutboxMessage.seq))
+        )
+    )
+
+
+def lock_dead(session: Session, ids: Collection[UUID]) -> list[OutboxMessage]:
+    """Return those of the rows that were given up, locked until the commit."""
+    return list(
+        session.scalars(
+            select(OutboxMessage)
+            .where(
+                col(OutboxMessage.id).in_(ids),
+                col(OutboxMessage.state) == DeliveryState.DEAD,
+            )
+            .order_by(col(OutboxMessage.seq))
+            .with_for_update()
+        )
+    )
+
+
+def latest_of(session: Session, subjects: Collection[str]) -> dict[str, int]:
+    """Return the place of the last row on each subject that was not given up or withdrawn."""
+    seq = func.max(col(OutboxMessage.seq))
+    found = session.execute(
+        select(col(OutboxMessage.subject), seq)
+        .where(
+            col(OutboxMessage.subject).in_(subjects),
+            col(OutboxMessage.state).in_(
+                (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.DONE)
+            ),
+        )
+        .group_by(col(OutboxMessage.subject))
+    )
+    return dict(found.tuples().all())
+
+
+def send_again(session: Session, rows: Sequence[OutboxMessage], *, now: datetime) -> None:
+    """Have rows that were given up sent again, as tried ones: whoever gets them is asked first."""
+    for part in chunks([row.id for row in rows]):
+        session.execute(
+            update(OutboxMessage)
+            .where(col(OutboxMessage.id).in_(part))
+            .values(state=DeliveryState.PENDING, error=None, available_at=now)
+            .execution_options(synchronize_session=False)
+        )

@@ -1,16 +1,44 @@
-"""`athanor decisions …`: look at decisions, and trace why they were made."""
+"""`athanor decisions …`: look at decisions, trace why they were made, send refused ones again."""
 
-from typing import Annotated
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
+from pydantic import BaseModel
 
+from core.errors import ConfigurationError
 from core.settings import Settings
 from entrypoints import showing
 from entrypoints.showing import AsJson, Cursor, Limit
 from models.cryoem.states import DecisionState
 
-app = typer.Typer(help="Look at decisions, and trace why they were made.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from models.database import Database
+
+app = typer.Typer(
+    help="Look at decisions, trace why they were made, and send refused ones again.",
+    no_args_is_help=True,
+)
+
+
+class Retried(BaseModel):
+    """What `athanor decisions retry --json` prints."""
+
+    would_retry: list[UUID] = []
+    retried: list["RetriedDecision"] = []
+    not_retryable: list[UUID] = []
+    runs_asked_for: bool = False
+
+
+class RetriedDecision(BaseModel):
+    """What became of one decision, or of whatever else was to leave."""
+
+    id: UUID
+    kind: str
+    state: str
+    reason: str | None
 
 
 @app.command("list")
@@ -145,3 +173,90 @@ def show(
                 ("decisionValue", found.athena.value),
             ),
         )
+
+
+@app.command()
+def retry(
+    decisions: Annotated[
+        list[UUID] | None, typer.Argument(metavar="[ID]...", help="As the list shows them.")
+    ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="All that is dead, values and messages of ours included."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be sent again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send again what was refused, once what it was refused for is put right.
+
+    A decision that a newer one about the same square has overtaken is left as it is. The work
+    starts at once where Prefect's server is reachable (PREFECT_API_URL, or that of `athanor up`),
+    else with the next sweep.
+
+    Examples:
+      athanor decisions list --state dead
+
+      athanor decisions retry 7c9e6679-7425-50de-944b-e07fc1f90ae7
+
+      athanor decisions retry --all --dry-run
+    """
+    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
+    from models import outbox  # noqa: PLC0415 (as above)
+
+    if bool(decisions) == everything:
+        raise typer.BadParameter("Give either ids or --all.", param_hint="ID / --all")
+    settings = Settings()
+    with opened_database(settings) as database:
+        if decisions:
+            ids = decisions
+        else:
+            with database.reading() as session:
+                ids = outbox.dead_ids(session)
+        if dry_run:
+            outcome = Retried(would_retry=ids)
+        else:
+            outcome = asyncio.run(_retry(settings, database, ids)) if ids else Retried()
+    if as_json:
+        showing.print_json(outcome)
+    else:
+        _report(outcome)
+    if outcome.not_retryable:
+        missing = ", ".join(str(one) for one in outcome.not_retryable)
+        raise ConfigurationError(f"Not dead, or not there at all: {missing}")
+
+
+async def _retry(settings: Settings, database: "Database", ids: Sequence[UUID]) -> Retried:
+    from entrypoints.ringers import opened_ringer  # noqa: PLC0415 (Prefect takes seconds)
+    from models.sql import chunks  # noqa: PLC0415 (as above)
+
+    outcomes: list[RetriedDecision] = []
+    async with opened_ringer(settings, database) as ringer:
+        # Prefect reads its environment when it is first imported: the ringer has prepared it.
+        from tasks.resending import resend  # noqa: PLC0415
+
+        for part in chunks(ids):
+            outcomes += [RetriedDecision(**vars(one)) for one in await resend(ringer, part)]
+        rung = ringer.launcher is not None
+    done = {one.id for one in outcomes}
+    return Retried(
+        retried=outcomes,
+        not_retryable=[one for one in dict.fromkeys(ids) if one not in done],
+        runs_asked_for=rung,
+    )
+
+
+def _report(outcome: Retried) -> None:
+    if outcome.would_retry:
+        typer.echo("\n".join(str(one) for one in outcome.would_retry))
+        typer.echo(f"{len(outcome.would_retry):,} would be sent again.")
+        return
+    showing.print_table(
+        "Sent again",
+        ("id", "kind", "state", "why not"),
+        ((one.id, one.kind, one.state, one.reason) for one in outcome.retried),
+        empty="There is nothing to send again.",
+    )
+    if any(one.reason is None for one in outcome.retried):
+        showing.print_when_worked_on(asked=outcome.runs_asked_for)

@@ -203,12 +203,5 @@ def _report(outcome: Retried) -> None:
         ((one.id, one.state, one.reason) for one in outcome.retried),
         empty="There is nothing to inject again.",
     )
-    if not any(one.state == MessageState.PENDING for one in outcome.retried):
-        return
-    if outcome.runs_asked_for:
-        typer.echo("Prefect was asked to work on them now.")
-    else:
-        typer.echo(
-            "Prefect's server is not reachable: the sweep of `athanor up` works on them within "
-            "30 s of its start."
-        )
+    if any(one.state == MessageState.PENDING for one in outcome.retried):
+        showing.print_when_worked_on(asked=outcome.runs_asked_for)

@@ -19,6 +19,7 @@ from models.cryoem.decision_tables import AthenaSession
 from models.cryoem.tables import Acquisition, Grid
 from models.database import Database
 from models.inbox import InboxMessage
+from models.outbox import OutboxMessage
 from tests.acceptance.cli.conftest import GRID, Athanor
 from tests.integration.retention.conftest import YEAR
 
@@ -47,6 +48,7 @@ CHANGES: Final[list[tuple[str, tuple[Any, ...], str, str]]] = [
     ("sessions hold", (GRID, "--reason", "inquiry 7"), "session_hold", MADE),
     ("sessions release", (GRID, "--reason", "closed"), "session_hold", GONE),
     ("messages retry", ("--all",), "inbox_message", CHANGED),
+    ("decisions retry", ("--all",), "outbox_message", CHANGED),
     ("models register", ("new-net", "Looks at ice"), "prediction_model", MADE),
     ("models describe", ("new-net", "--description", "v2"), "prediction_model", CHANGED),
     ("models random-predictions", ("holes-net", "--seed", 1), "inbox_message", MADE),
@@ -100,6 +102,9 @@ def old(database: Database) -> None:
             update(InboxMessage)
             .where(col(InboxMessage.kind) == KIND, col(InboxMessage.key) == str(GRID))
             .values(state=DeliveryState.DEAD, attempts=5, error="gave up after 5 attempts")
+        )
+        session.execute(
+            update(OutboxMessage).values(state=DeliveryState.DEAD, error="AthenaRefused: 400")
         )
 
 

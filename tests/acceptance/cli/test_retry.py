@@ -1,4 +1,4 @@
-"""`athanor messages retry`: what is dead is tried again, and whoever asks hears what happens."""
+"""What is dead is tried again by command, and whoever asks hears what happens."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +14,7 @@ from models.base import DeliveryState
 from models.database import Database
 from models.drain import Drain
 from models.inbox import InboxMessage
+from models.outbox import OutboxMessage
 from tests.acceptance.cli.conftest import GRID, Athanor
 from tests.acceptance.commands import Ended
 from tests.acceptance.commands import athanor as in_a_process
@@ -40,10 +41,10 @@ def kill_predictions(database: Database) -> None:
         session.execute(update(Drain).values(state="idle"))
 
 
-def retry(home: Path, *arguments: object) -> Ended:
+def retry(home: Path, *arguments: object, what: str = "messages") -> Ended:
     """Run the command where no Prefect server answers."""
     return in_a_process(
-        "messages",
+        what,
         "retry",
         *map(str, arguments),
         environment={
@@ -84,6 +85,34 @@ def test_each_message_that_stays_as_it_was_is_told_with_the_reason(
     assert (told["state"], "prediction_value" in told["reason"]) == ("dead", True)
     assert ended.json["not_retryable"] == [done["id"], nowhere]
     assert (ended.code, nowhere in ended.sentence) == (1, True)
+
+
+def test_all_refused_decisions_are_sent_again(
+    athanor: Athanor, home: Path, database: Database
+) -> None:
+    dead = athanor("decisions", "list", "--json").json["items"]
+    with database.transaction() as session:
+        session.execute(update(OutboxMessage).values(state=DeliveryState.DEAD, error="refused"))
+    would = athanor("decisions", "retry", "--all", "--dry-run", "--json").json["would_retry"]
+    assert {one["id"] for one in dead} == set(would)
+
+    nowhere = str(uuid4())
+    ended = retry(home, dead[0]["id"], nowhere, "--json", what="decisions")
+    (told,) = ended.json["retried"]
+    assert (told["id"], told["state"]) == (dead[0]["id"], "pending")
+    assert ended.json["not_retryable"] == [nowhere]
+    assert (ended.code, nowhere in ended.sentence) == (1, True)
+    ended = retry(home, "--all", what="decisions")
+    assert ended.code == 0
+    assert "Prefect's server is not reachable: the sweep" in ended.output
+    states = {one["state"] for one in athanor("decisions", "list", "--json").json["items"]}
+    assert states == {"pending"}
+
+
+@pytest.mark.parametrize("what", ["messages", "decisions"])
+def test_it_says_that_there_is_nothing_to_try(athanor: Athanor, home: Path, what: str) -> None:
+    ended = retry(home, "--all", *(("--kind", "no.such") if what == "messages" else ()), what=what)
+    assert (ended.code, "There is nothing to" in ended.output) == (0, True)
 
 
 @pytest.mark.parametrize("arguments", [[], [str(uuid4()), "--all"], ["--all", "--state", "done"]])

@@ -23,6 +23,7 @@ from tasks.cryoem.entities import drain_entities
 from tasks.cryoem.measurements import drain_measurements
 from tasks.cryoem.sessions import open_session
 from tasks.cryoem.values import drain_values
+from tasks.resending import resend
 from tests.session_fixtures import Here, SmallSession, surroundings
 from tests.session_fixtures import test_settings as short_patience
 
@@ -140,7 +141,10 @@ async def test_one_refused_value_is_kept_and_shown_and_leaves_once_it_is_put_rig
 
     with database.transaction() as db:
         db.execute(update(AthenaArea).where(area).values(area_id=103))
-        db.execute(update(OutboxMessage).where(dead).values(state=DeliveryState.PENDING))
+    here.launched.clear()
+    (resent,) = await resend(here.resources, [row.id])
+    assert (resent.id, resent.state, resent.reason) == (row.id, DeliveryState.PENDING, None)
+    assert here.launched == [(SUBMIT_VALUES, str(session.grid))]
     # It is asked about before it is sent, as all that was tried before.
     assert (await drain_values.fn(session.grid)).messages == 1
     assert {one.area_id for one in await at_athena(here, session.grid)} == {*session.holes[1]}
