@@ -66,11 +66,35 @@ _FILL = (
     """INSERT INTO current_measurement (micrograph_uuid, name, grid_uuid, value, message_seq,
         message_uuid, measured_at)
     SELECT uuid, 'total_motion', grid_uuid, 20 * random(), 1, uuid, now() FROM micrograph""",
+    """INSERT INTO prediction_model (name, level, first_seen_at)
+    VALUES ('net', 'foilhole', now()), ('places', 'foilhole', now())""",
+    """INSERT INTO prediction (message_seq, target_uuid, grid_uuid, level, model_name, metric_name,
+        value, message_uuid, predicted_at)
+    SELECT row_number() OVER (), uuid, grid_uuid, 'foilhole', 'net', 'ctfmaxresolution', random(),
+        uuid, now() FROM hole""",
+    """INSERT INTO current_prediction (target_uuid, model_name, metric_name, grid_uuid, level,
+        value, message_seq, message_uuid, predicted_at)
+    SELECT target_uuid, model_name, metric_name, grid_uuid, level, value, message_seq, message_uuid,
+        predicted_at FROM prediction""",
+    """INSERT INTO hole_score (hole_uuid, grid_uuid, score, suggested_acquisition_index, expected,
+        uncertainty, refreshed_at)
+    SELECT target_uuid, grid_uuid, value, message_seq % 40000 + 1, value, 0.1, now()
+    FROM prediction""",
+    """INSERT INTO model_parameter (grid_uuid, model_name, metric_name, parameter_group, key, value,
+        message_seq, message_uuid, updated_at)
+    SELECT grid_uuid, 'places', '', 'coordinates:' || uuid, axis, random(), 1, uuid, now()
+    FROM hole, (VALUES ('x'), ('y')) AS axes (axis) WHERE hole_id % 2 = 0""",
+    """INSERT INTO model_weight (grid_uuid, metric_name, model_name, weight, updated_at)
+    SELECT uuid, 'ctfmaxresolution', 'net', 1, now() FROM grid""",
+    """INSERT INTO model_weight_history (message_seq, metric_name, model_name, grid_uuid,
+        micrograph_uuid, step, weight, prediction, quality, changed_at)
+    SELECT row_number() OVER (), 'ctfmaxresolution', 'net', grid_uuid, uuid, 1, 1, 0.5, 0.5,
+        acquired_at FROM micrograph""",
 )
 
-#: Path, parameters and, for a random place in the list, the listing. `GRID`, `SQUARE` and `HOLE`
-#: stand for one of those.
-_PAGES: tuple[tuple[str, dict[str, str], Listing], ...] = (
+#: Path, parameters and, where a random place in the list is asked for, the listing. `GRID`,
+#: `SQUARE` and `HOLE` stand for one of those.
+_PAGES: tuple[tuple[str, dict[str, str], Listing | None], ...] = (
     ("/acquisitions", {"sort": "-start_time"}, views.ACQUISITIONS),
     ("/acquisitions/grid-counts", {}, views.GRID_COUNTS),
     ("/grids", {"sort": "name"}, views.GRIDS),
@@ -95,6 +119,23 @@ _PAGES: tuple[tuple[str, dict[str, str], Listing], ...] = (
     ("/micrographs", {"grid_uuid": "GRID", "sort": "acquisition_datetime"}, views.MICROGRAPHS),
     ("/micrographs", {"grid_uuid": "GRID"}, views.MICROGRAPHS),
     ("/foilholes/HOLE/micrographs", {}, views.MICROGRAPHS),
+    *(
+        (path, {}, None)
+        for path in (
+            "/prediction_model/net/grid/GRID/prediction",
+            "/prediction_model/net/gridsquare/SQUARE/prediction",
+            "/gridsquares/SQUARE/quality_predictions",
+            "/gridsquares/SQUARE/foilhole_quality_predictions",
+            "/quality_metric/ctfmaxresolution/gridsquares/SQUARE/foilhole_quality_predictions",
+            "/gridsquare/SQUARE/overall_prediction",
+            "/prediction_model/places/grid/GRID/latent_representation",
+            "/prediction_model/places/gridsquare/SQUARE/latent_representation",
+            "/grid/GRID/model_weights",
+            "/sessions/GRID/squares",
+            "/sessions/GRID/holes",
+            "/sessions/GRID/micrographs",
+        )
+    ),
 )
 
 
@@ -203,6 +244,8 @@ def _pages(database_url: str, url: str, requests: int) -> bool:
             seconds: list[float] = []
             for n in range(requests + 2):
                 where, asked = _one(database, path, parameters, listing, first=n % 4 == 0)
+                if not listing and n % 4:
+                    asked |= _second(client.get(where, params=asked))
                 began = time.perf_counter()
                 client.get(where, params=asked).raise_for_status()
                 seconds.append(time.perf_counter() - began)
@@ -218,7 +261,12 @@ def _pages(database_url: str, url: str, requests: int) -> bool:
 
 
 def _one(
-    database: Database, path: str, parameters: dict[str, str], listing: Listing, *, first: bool
+    database: Database,
+    path: str,
+    parameters: dict[str, str],
+    listing: Listing | None,
+    *,
+    first: bool,
 ) -> tuple[str, dict[str, Any]]:
     """Return a page to ask for: the first one, or one at a random place."""
     asked: dict[str, Any] = {**parameters, "limit": 100}
@@ -228,12 +276,19 @@ def _one(
                 named = str(_near(session, col(model.uuid), col(model.uuid))[1])
                 path = path.replace(word, named)
                 asked = {name: named if value == word else value for name, value in asked.items()}
-        if not first and "/" not in path.strip("/"):
+        if listing and not first and "/" not in path.strip("/"):
             name = parameters.get("sort", "uuid")
             sort = listing.sorts[name.removeprefix("-")]
             value, uuid = _near(session, sort.attribute, listing.uuid)
             asked["cursor"] = sort.keyset.write((name, value, uuid))
     return path, asked
+
+
+def _second(first: httpx.Response) -> dict[str, str]:
+    """Return what asks for the page after one; nothing where that was all."""
+    first.raise_for_status()
+    cursor = first.headers.get("X-Next-Cursor")
+    return {"cursor": cursor} if cursor else {}
 
 
 def _near(session: Any, attribute: Any, uuid: Any) -> tuple[Any, UUID]:

@@ -192,6 +192,7 @@ class Hole(SQLModel, table=True):
         Index("ix_hole_hole_id_uuid", "hole_id", "uuid"),
         Index("ix_hole_quality_uuid", "quality", "uuid"),
         Index("ix_hole_status_uuid", "status", "uuid", **_SAID),
+        Index("ix_hole_grid_uuid_uuid", "grid_uuid", "uuid"),
     )
 
     uuid: UUID = Field(primary_key=True)
@@ -237,6 +238,8 @@ class Micrograph(SQLModel, table=True):
         Index("ix_micrograph_grid_uuid_acquired_at_uuid", "grid_uuid", "acquired_at", "uuid"),
         Index("ix_micrograph_acquired_at_uuid", "acquired_at", "uuid"),
         Index("ix_micrograph_status_uuid", "status", "uuid", **_SAID),
+        Index("ix_micrograph_grid_uuid_uuid", "grid_uuid", "uuid"),
+        Index("ix_micrograph_grid_uuid_stem", "grid_uuid", "stem"),
     )
 
     uuid: UUID = Field(primary_key=True)
