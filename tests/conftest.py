@@ -7,6 +7,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 pytest_plugins = [
+    "tests.browser_fixtures",
     "tests.database_fixtures",
     "tests.prefect_fixtures",
     "tests.rabbitmq_fixtures",

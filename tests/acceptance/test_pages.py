@@ -1,26 +1,13 @@
 """The pages that a person opens, in a real browser."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.acceptance.processes import Facility, facility
 from tests.session_fixtures import SmallSession
 from tests.support import wait_for
-
-#: Milliseconds that a page may take to show what it should.
-PATIENCE = 30_000
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("needs Chromium: `apt-get install chromium`")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -31,38 +18,6 @@ def plant(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
         yield made
 
 
-@pytest.fixture
-def page(chromium: str, tmp_path: Path) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            headless=True,
-            env={"HOME": str(tmp_path)},
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        opened = browser.new_page()
-        opened.set_default_timeout(PATIENCE)
-        yield opened
-        browser.close()
-
-
-@pytest.fixture
-def complaints(page: Page) -> list[str]:
-    """What the browser's console says of errors."""
-    found: list[str] = []
-    page.on("console", lambda one: found.append(one.text) if one.type == "error" else None)
-    page.on("pageerror", lambda error: found.append(str(error)))
-    return found
-
-
 def test_start_page_and_documentation_show_without_errors(
     plant: Facility, page: Page, complaints: list[str]
 ) -> None:
@@ -71,7 +26,7 @@ def test_start_page_and_documentation_show_without_errors(
 
     page.get_by_role("link", name="API documentation").click()
 
-    expect(page.get_by_text("/messages", exact=False).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("/messages", exact=False).first).to_be_visible()
     assert complaints == []
 
 
@@ -80,7 +35,7 @@ def test_prefect_shows_deployments_and_a_run_with_its_artifact(plant: Facility, 
     for name in ("register-areas", "refresh-scores", "session-lifecycle"):
         # There are more than fit on one page of the list.
         page.get_by_placeholder("Search deployments").fill(name)
-        expect(page.get_by_text(name).first).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text(name).first).to_be_visible()
 
     session = SmallSession(squares=2, holes=2, name="shown")
     plant.post([m.model_dump(mode="json", exclude_none=True) for m in session.all()])
@@ -91,8 +46,8 @@ def test_prefect_shows_deployments_and_a_run_with_its_artifact(plant: Facility, 
 
     run = wait_for(completed, what="a completed run")
     page.goto(f"{plant.prefect_url}/runs/flow-run/{run}")
-    expect(page.get_by_text("Completed").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Completed").first).to_be_visible()
     key = f"register-areas-{str(session.grid)[:8]}"
     page.goto(f"{plant.prefect_url}/artifacts/key/{key}")
-    expect(page.get_by_text(key).first).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text("register-areas Grid_shown").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(key).first).to_be_visible()
+    expect(page.get_by_text("register-areas Grid_shown").first).to_be_visible()
