@@ -17,7 +17,9 @@ def note_of(step: Step) -> Note:
             (made,) = step.write.asked
             return Note(WORDS[entity], None if uuid is None else str(uuid), None, made)
         case Create(entity=entity, parent=parent, requests=requests):
-            return Note(WORDS[entity], None, None, {"parent": str(parent), "count": len(requests)})
+            # The message holds each of them as it was asked for.
+            made = {"parent": str(parent), "count": len(requests), "message": _message(step)}
+            return Note(WORDS[entity], None, None, made)
         case Update(entity=entity, uuid=uuid):
             before, after = _different(*step.changed)
             return Note(WORDS[entity], str(uuid), told(before), told(after))
@@ -28,6 +30,10 @@ def note_of(step: Step) -> Note:
         case Link(tile=tile, squares=squares):
             linked = [str(square) for square, _ in squares]
             return Note(WORDS[Entity.TILE], str(tile), None, {"squares": linked})
+
+
+def _message(step: Step) -> str | None:
+    return None if step.message is None else str(step.message.id)
 
 
 def _different(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -257,6 +257,20 @@ async def test_the_inbox_tells_what_was_asked(
     assert told["payload"] == {"parent": parent, "asked": [session.micrograph_body()]}
 
 
+async def test_the_audit_leads_to_each_of_a_batch(
+    client: httpx.AsyncClient, session: AgentSession
+) -> None:
+    own = [
+        {"uuid": new(), "gridsquare_id": str(number), "grid_uuid": session.grid}
+        for number in range(10, 30)
+    ]
+    await send(client, "POST", f"/grids/{session.grid}/gridsquares/batch", {"gridsquares": own})
+    (row, *_) = (await send(client, "GET", "/audit"))["items"]
+    assert (row["after"]["parent"], row["after"]["count"]) == (session.grid, 20)
+    told = await send(client, "GET", f"/messages/{row['after']['message']}")
+    assert told["payload"] == {"parent": session.grid, "asked": own}
+
+
 _FAIL = {
     "sqlite": (
         "CREATE TRIGGER fail BEFORE UPDATE OF last_news_at ON grid "
