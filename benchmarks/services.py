@@ -131,13 +131,17 @@ class PrivatePostgres(_Private):
 
     name = "PostgreSQL"
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared_buffers: str = "1GB") -> None:
         """Find the programs.
+
+        Args:
+            shared_buffers: Its memory; by default as in deployments/compose.yaml.
 
         Raises:
             ServiceMissing: There are none.
         """
         self._bin = _postgres_programs()
+        self._shared_buffers = shared_buffers
         super().__init__()
         self._data = self.folder / "data"
         self._user = "postgres" if os.getuid() == 0 else None
@@ -166,7 +170,7 @@ class PrivatePostgres(_Private):
             "unix_socket_directories": str(self.folder),
             # As in deployments/compose.yaml.
             "max_connections": "300",
-            "shared_buffers": "1GB",
+            "shared_buffers": self._shared_buffers,
             "max_wal_size": "4GB",
         }
         arguments = [str(self._bin / "postgres"), "-D", str(self._data)]
