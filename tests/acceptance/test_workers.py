@@ -1,7 +1,9 @@
 """Three workers on one PostgreSQL: killed, stopped and told to cancel while they work."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import httpx
 import psycopg
@@ -109,26 +111,31 @@ async def test_all_is_done_once_though_workers_are_killed_stopped_and_told_to_ca
         for session in sessions:
             plant.post(bodies(session.predictions()))
 
-        killed = sending(drains, workers)
+        # In threads, here and below: Athena is in this one, and is to answer meanwhile.
+        killed = await asyncio.to_thread(sending, drains, workers)
         killed.kill()
         del workers[killed.pid]
 
-        stopped = sending(drains, workers)
-        assert stopped.stop(signal.SIGTERM, timeout=STOPS_WITHIN) == 0
+        stopped = await asyncio.to_thread(sending, drains, workers)
+        stop = partial(stopped.stop, signal.SIGTERM, timeout=STOPS_WITHIN)
+        assert await asyncio.to_thread(stop) == 0
         assert "Traceback" not in stopped.output()
         del workers[stopped.pid]
 
         # The one that is left: its run is cancelled as the UI's button does it.
-        sending(drains, workers)
+        await asyncio.to_thread(sending, drains, workers)
         (left,) = workers.values()
-        run = wait_for(lambda: cancelled(plant, left), what="a run at work that is cancelled")
+        run = await asyncio.to_thread(
+            wait_for, lambda: cancelled(plant, left), what="a run at work that is cancelled"
+        )
         assert run is not None
 
         def state_of_cancelled() -> str:
             answer = httpx.get(f"{plant.prefect_url}/api/flow_runs/{run['id']}", timeout=PATIENCE)
             return answer.json()["state_name"]
 
-        wait_for(
+        await asyncio.to_thread(
+            wait_for,
             lambda: state_of_cancelled() in {"Cancelled", "Crashed"},
             what="the end of the cancelled run",
         )
@@ -147,16 +154,18 @@ async def test_all_is_done_once_though_workers_are_killed_stopped_and_told_to_ca
             assert len(set(found)) == len(found)
 
         # What the killed worker was at is told as crashed, by those that are left.
-        wait_for(
+        await asyncio.to_thread(
+            wait_for,
             lambda: [run for run in plant.runs("submit-decisions") if is_reconciled(run)],
             what="the killed worker's runs to be marked",
         )
         # Nothing stays claimed or running.
-        wait_for(
+        await asyncio.to_thread(
+            wait_for,
             lambda: run_of(plant, "submit-decisions", "Running") is None,
             what="the end of all runs",
         )
-        assert left.stop(timeout=STOPS_WITHIN) == 0
+        assert await asyncio.to_thread(partial(left.stop, timeout=STOPS_WITHIN)) == 0
 
 
 def started(plant: Facility, count: int) -> dict[int, Process]:
