@@ -1,13 +1,11 @@
 """`athanor report`: one page that needs nothing else, with every decision and its trail."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.acceptance.cli.conftest import GRID, Athanor
 
@@ -44,30 +42,6 @@ def test_a_session_is_named_by_uuid_or_name_or_is_the_latest(
     assert "There is no session" in athanor("report", uuid4(), "-o", path).sentence
     unwritable = tmp_path / "no" / "such" / "folder.html"
     assert "cannot be written" in athanor("report", "-o", unwritable).sentence
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("needs Chromium: `apt-get install chromium`")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=found,
-            headless=True,
-            env={"HOME": str(tmp_path)},
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield browser.new_page()
-        browser.close()
 
 
 def test_the_report_shows_plots_and_trails_without_a_network(report: Path, page: Page) -> None:
