@@ -112,14 +112,3 @@ def seconds(value: float | None) -> str:
 def ago(moment: datetime | None) -> str:
     """Return how long ago a moment was."""
     return "-" if moment is None else f"{seconds((utcnow() - moment).total_seconds())} ago"
-
-
-def print_when_worked_on(*, asked: bool) -> None:
-    """Say when what was stored is worked on, by whether Prefect was asked to."""
-    if asked:
-        typer.echo("Prefect was asked to work on them now.")
-    else:
-        typer.echo(
-            "Prefect's server is not reachable: the sweep of `athanor up` works on them within "
-            "30 s of its start."
-        )

@@ -1,21 +1,15 @@
 """`athanor decisions …`: look at decisions, trace why they were made, send refused ones again."""
 
-import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from pydantic import BaseModel
 
-from core.errors import ConfigurationError
 from core.settings import Settings
 from entrypoints import showing
+from entrypoints.retrying import RetriedRow, Retry, ids_or_all
 from entrypoints.showing import AsJson, Cursor, Limit
 from models.cryoem.states import DecisionState
-
-if TYPE_CHECKING:
-    from models.database import Database
 
 app = typer.Typer(
     help="Look at decisions, trace why they were made, and send refused ones again.",
@@ -23,22 +17,27 @@ app = typer.Typer(
 )
 
 
-class Retried(BaseModel):
-    """What `athanor decisions retry --json` prints."""
-
-    would_retry: list[UUID] = []
-    retried: list["RetriedDecision"] = []
-    not_retryable: list[UUID] = []
-    runs_asked_for: bool = False
-
-
-class RetriedDecision(BaseModel):
+class RetriedDecision(RetriedRow):
     """What became of one decision, or of whatever else was to leave."""
 
-    id: UUID
     kind: str
-    state: str
-    reason: str | None
+
+
+def _resend() -> Any:
+    from tasks.resending import resend  # noqa: PLC0415 (see `Retry.load`)
+
+    return resend
+
+
+_RETRY = Retry(
+    RetriedDecision,
+    {"id": "id", "kind": "kind", "state": "state", "why not": "reason"},
+    title="Sent again",
+    would="would be sent again.",
+    nothing="There is nothing to send again.",
+    missing="Not dead, or not there at all: ",
+    load=_resend,
+)
 
 
 @app.command("list")
@@ -202,61 +201,7 @@ def retry(
 
       athanor decisions retry --all --dry-run
     """
-    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
     from models import outbox  # noqa: PLC0415 (as above)
 
-    if bool(decisions) == everything:
-        raise typer.BadParameter("Give either ids or --all.", param_hint="ID / --all")
-    settings = Settings()
-    with opened_database(settings) as database:
-        if decisions:
-            ids = decisions
-        else:
-            with database.reading() as session:
-                ids = outbox.dead_ids(session)
-        if dry_run:
-            outcome = Retried(would_retry=ids)
-        else:
-            outcome = asyncio.run(_retry(settings, database, ids)) if ids else Retried()
-    if as_json:
-        showing.print_json(outcome)
-    else:
-        _report(outcome)
-    if outcome.not_retryable:
-        missing = ", ".join(str(one) for one in outcome.not_retryable)
-        raise ConfigurationError(f"Not dead, or not there at all: {missing}")
-
-
-async def _retry(settings: Settings, database: "Database", ids: Sequence[UUID]) -> Retried:
-    from entrypoints.ringers import opened_ringer  # noqa: PLC0415 (Prefect takes seconds)
-    from models.sql import chunks  # noqa: PLC0415 (as above)
-
-    outcomes: list[RetriedDecision] = []
-    async with opened_ringer(settings, database) as ringer:
-        # Prefect reads its environment when it is first imported: the ringer has prepared it.
-        from tasks.resending import resend  # noqa: PLC0415
-
-        for part in chunks(ids):
-            outcomes += [RetriedDecision(**vars(one)) for one in await resend(ringer, part)]
-        rung = ringer.launcher is not None
-    done = {one.id for one in outcomes}
-    return Retried(
-        retried=outcomes,
-        not_retryable=[one for one in dict.fromkeys(ids) if one not in done],
-        runs_asked_for=rung,
-    )
-
-
-def _report(outcome: Retried) -> None:
-    if outcome.would_retry:
-        typer.echo("\n".join(str(one) for one in outcome.would_retry))
-        typer.echo(f"{len(outcome.would_retry):,} would be sent again.")
-        return
-    showing.print_table(
-        "Sent again",
-        ("id", "kind", "state", "why not"),
-        ((one.id, one.kind, one.state, one.reason) for one in outcome.retried),
-        empty="There is nothing to send again.",
-    )
-    if any(one.reason is None for one in outcome.retried):
-        showing.print_when_worked_on(asked=outcome.runs_asked_for)
+    ids_or_all(decisions, everything=everything)
+    _RETRY.run(decisions, outbox.dead_ids, dry_run=dry_run, as_json=as_json)

@@ -1,43 +1,36 @@
 """`athanor messages …`: look at messages, and inject dead ones again."""
 
-import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from pydantic import BaseModel
 
-from core.errors import ConfigurationError
 from core.settings import Settings
 from entrypoints import showing
+from entrypoints.retrying import RetriedRow, Retry, ids_or_all
 from entrypoints.showing import AsJson, Cursor, Limit
 from models.cryoem.states import MessageState
-
-if TYPE_CHECKING:
-    from models.database import Database
-    from tasks.intake import Reinjected
 
 app = typer.Typer(help="Look at messages, and inject dead ones again.", no_args_is_help=True)
 
 Kind = Annotated[str | None, typer.Option(help="Only of this event_type.")]
 
 
-class Retried(BaseModel):
-    """What `athanor messages retry --json` prints."""
+def _reinject() -> Any:
+    from tasks.intake import reinject  # noqa: PLC0415 (see `Retry.load`)
 
-    would_retry: list[UUID] = []
-    retried: list["RetriedMessage"] = []
-    not_retryable: list[UUID] = []
-    runs_asked_for: bool = False
+    return reinject
 
 
-class RetriedMessage(BaseModel):
-    """What became of one message."""
-
-    id: UUID
-    state: str
-    reason: str | None
+_RETRY = Retry(
+    RetriedRow,
+    {"id": "id", "state": "state", "why": "reason"},
+    title="Injected again",
+    would="messages would be injected again.",
+    nothing="There is nothing to inject again.",
+    missing="Neither dead nor waiting, or not there at all: ",
+    load=_reinject,
+)
 
 
 @app.command("list")
@@ -143,65 +136,15 @@ def retry(
 
       athanor messages retry --state dead --all --dry-run
     """
-    from entrypoints.reading import opened_database  # noqa: PLC0415 (as above)
-
-    if bool(messages) == everything:
-        raise typer.BadParameter("Give either ids or --all.", param_hint="ID / --all")
-    if state not in {MessageState.DEAD, MessageState.WAITING}:
-        raise typer.BadParameter("only dead and waiting ones can be.", param_hint="--state")
-    settings = Settings()
-    with opened_database(settings) as database:
-        ids = messages or _all_ids(database, state, kind)
-        if dry_run:
-            outcome = Retried(would_retry=ids)
-        else:
-            outcome = asyncio.run(_retry(settings, database, ids)) if ids else Retried()
-    if as_json:
-        showing.print_json(outcome)
-    else:
-        _report(outcome)
-    if outcome.not_retryable:
-        missing = ", ".join(str(one) for one in outcome.not_retryable)
-        raise ConfigurationError(f"Neither dead nor waiting, or not there at all: {missing}")
-
-
-def _all_ids(database: "Database", state: MessageState, kind: str | None) -> list[UUID]:
     from models.cryoem.queries.messages import MessageFilter, ids_in_state  # noqa: PLC0415
 
-    with database.reading() as session:
-        return ids_in_state(session, MessageFilter(state, kind))
-
-
-async def _retry(settings: Settings, database: "Database", ids: Sequence[UUID]) -> Retried:
-    from entrypoints.ringers import opened_ringer  # noqa: PLC0415 (Prefect takes seconds)
-    from models.sql import chunks  # noqa: PLC0415 (as above)
-
-    outcomes: list[Reinjected] = []
-    async with opened_ringer(settings, database) as ringer:
-        # Prefect reads its environment when it is first imported: the ringer has prepared it.
-        from tasks.intake import reinject  # noqa: PLC0415
-
-        for part in chunks(ids):
-            outcomes += await reinject(ringer, part)
-        rung = ringer.launcher is not None
-    done = {one.id for one in outcomes}
-    return Retried(
-        retried=[RetriedMessage(id=o.id, state=o.state, reason=o.reason) for o in outcomes],
-        not_retryable=[one for one in dict.fromkeys(ids) if one not in done],
-        runs_asked_for=rung,
+    ids_or_all(messages, everything=everything)
+    if state not in {MessageState.DEAD, MessageState.WAITING}:
+        raise typer.BadParameter("only dead and waiting ones can be.", param_hint="--state")
+    wanted = MessageFilter(state, kind)
+    _RETRY.run(
+        messages,
+        lambda session: ids_in_state(session, wanted),
+        dry_run=dry_run,
+        as_json=as_json,
     )
-
-
-def _report(outcome: Retried) -> None:
-    if outcome.would_retry:
-        typer.echo("\n".join(str(one) for one in outcome.would_retry))
-        typer.echo(f"{len(outcome.would_retry):,} messages would be injected again.")
-        return
-    showing.print_table(
-        "Injected again",
-        ("id", "state", "why"),
-        ((one.id, one.state, one.reason) for one in outcome.retried),
-        empty="There is nothing to inject again.",
-    )
-    if any(one.state == MessageState.PENDING for one in outcome.retried):
-        showing.print_when_worked_on(asked=outcome.runs_asked_for)
