@@ -418,19 +418,7 @@ def _may_name(key: str) -> ColumnElement[bool]:
 
 def retryable(session: Session, ids: Collection[UUID]) -> list[InboxMessage]:
     """Return those of the messages that are dead or waiting, locked until the commit."""
-    rows = list(
-        session.scalars(
-            select(InboxMessage)
-            .where(
-                col(InboxMessage.id).in_(ids),
-                col(InboxMessage.state).in_((DeliveryState.DEAD, DeliveryState.WAITING)),
-            )
-            .order_by(col(InboxMessage.seq))
-            .with_for_update()
-        )
-    )
-    session.expunge_all()
-    return rows
+    return work.lock(session, InboxMessage, ids, DeliveryState.DEAD, DeliveryState.WAITING)
 
 
 def replace(session: Session, rows: Sequence[dict[str, Any]], **values: Any) -> None:

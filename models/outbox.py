@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, func, select, text, update
 from sqlmodel import Field, Session, col
 
+from models import work
 from models.base import DeliveryState, LeasedRow, json_field, sequence_field
 from models.sql import chunks, insert_ignore
 from models.work import Lease, settle
@@ -178,17 +179,7 @@ def dead_ids(session: Session) -> list[UUID]:
 
 def lock_dead(session: Session, ids: Collection[UUID]) -> list[OutboxMessage]:
     """Return those of the rows that were given up, locked until the commit."""
-    return list(
-        session.scalars(
-            select(OutboxMessage)
-            .where(
-                col(OutboxMessage.id).in_(ids),
-                col(OutboxMessage.state) == DeliveryState.DEAD,
-            )
-            .order_by(col(OutboxMessage.seq))
-            .with_for_update()
-        )
-    )
+    return work.lock(session, OutboxMessage, ids, DeliveryState.DEAD)
 
 
 def latest_of(session: Session, subjects: Collection[str]) -> dict[str, int]:

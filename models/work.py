@@ -4,13 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlmodel import Session, col
 
 from core.errors import LeaseLost
 from models.base import DeliveryState, LeasedRow
-from models.sql import chunks, one_of
+from models.sql import chunks, one_of, table_of
 
 Row = TypeVar("Row", bound=LeasedRow)
 
@@ -86,6 +87,25 @@ def claimed(
         "fence": fence,
         "lease_expires_at": until,
     }
+
+
+def lock(
+    session: Session, model: type[Row], ids: Collection[UUID], *states: DeliveryState
+) -> list[Row]:
+    """Return those of the rows that are in one of the states, locked until the commit.
+
+    They stay as they are read, whatever is written later: callers tell what was before.
+    """
+    rows = list(
+        session.scalars(
+            select(model)
+            .where(table_of(model).c.id.in_(ids), col(model.state).in_(states))
+            .order_by(col(model.seq))
+            .with_for_update()
+        )
+    )
+    session.expunge_all()
+    return rows
 
 
 def update_rows(
